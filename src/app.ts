@@ -1,0 +1,53 @@
+/** The plain list of everything that runs. */
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Config } from './config.ts'
+import { core } from './plugins/core.ts'
+import { errors } from './plugins/errors.ts'
+import { http } from './plugins/http.ts'
+import { tcp } from './plugins/tcp.ts'
+import { udp } from './plugins/udp.ts'
+import { web } from './plugins/web.ts'
+import { websocket } from './plugins/websocket.ts'
+import { health } from './routes/health.ts'
+import { page } from './routes/page.ts'
+import { services } from './routes/services.ts'
+import { wsEcho } from './routes/ws-echo.ts'
+import { wsTime } from './routes/ws-time.ts'
+import type { RawService, TcpService, UdpService } from './service.ts'
+import { rawServices } from './sockets/index.ts'
+
+const MAX_HEADER_BYTES = 16_384
+const MAX_REQUESTS_A_SOCKET = 1000
+const CHECK_MS = 1000
+
+export type App = FastifyInstance
+
+/** Builds the app; nothing opens before its `ready()`. The app binds every endpoint itself: `listen()` is not for it. */
+export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: readonly RawService[] = rawServices): Promise<App> {
+  const app = fastify({
+    loggerInstance: logger,
+    // The http plugin writes one line a request.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: config.http.maxBodyBytes,
+    requestTimeout: config.http.requestMs,
+    connectionTimeout: config.http.idleMs,
+    keepAliveTimeout: config.http.keepAliveMs,
+    maxRequestsPerSocket: MAX_REQUESTS_A_SOCKET,
+    http: { headersTimeout: config.http.headersMs, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    childLoggerFactory: (_logger, bindings, options, request) => app.connectionLog(request.socket).child(bindings, options)
+  }) as unknown as App
+
+  await app.register(core, { config })
+  // Before every route, so that it knows each one's methods.
+  await app.register(errors)
+  await app.register(web)
+  await app.register(http)
+  await app.register(websocket, { services: [wsEcho, wsTime()] })
+  await app.register(tcp, { services: raw.filter((service): service is TcpService => service.transport === 'tcp') })
+  await app.register(udp, { services: raw.filter((service): service is UdpService => service.transport === 'udp') })
+
+  await app.register(page)
+  await app.register(health)
+  await app.register(services)
+  return app
+}

@@ -1,0 +1,108 @@
+/** Clients of the TCP services. Every promise rejects with a ClientError alone. */
+import { connect as connectSocket, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Target } from '../address.ts'
+import { explain, noAnswer, timedOut } from './client-error.ts'
+
+export interface TcpOptions {
+  /** Longest silence, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+export interface Dialogue extends TcpOptions {
+  /** What to send before the FIN; nothing by default. */
+  readonly send?: Uint8Array | AsyncIterable<Uint8Array> | undefined
+  /** Receives the answer as it comes. */
+  readonly onData: (chunk: Buffer) => void
+}
+
+/** Connects, sends everything and a FIN, and reads until the server's FIN. */
+export async function talk (target: Target, { send, onData, timeoutMs }: Dialogue): Promise<void> {
+  await withSocket(target, timeoutMs, async (socket) => {
+    const answered = readAll(socket, onData)
+    // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
+    answered.catch(() => {})
+    if (send === undefined) socket.end()
+    else if (send instanceof Uint8Array) socket.end(send)
+    else await pipeline(Readable.from(unhurried(socket, send, timeoutMs), { objectMode: false }), socket)
+    await answered
+  })
+}
+
+/** The timeout is for the server: it stands still while we wait for our own input. */
+async function * unhurried (socket: Socket, input: AsyncIterable<Uint8Array>, timeoutMs: number): AsyncGenerator<Uint8Array> {
+  socket.setTimeout(0)
+  for await (const chunk of input) {
+    socket.setTimeout(timeoutMs)
+    yield chunk
+    socket.setTimeout(0)
+  }
+  socket.setTimeout(timeoutMs)
+}
+
+/** As `talk`; resolves to the whole answer. No byte at all is an error, unless an input was sent that may have been empty. */
+export async function ask (target: Target, options: TcpOptions & Pick<Dialogue, 'send'>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  await talk(target, { ...options, onData: (chunk) => chunks.push(chunk) })
+  const { send } = options
+  if (chunks.length === 0 && (send === undefined || (send instanceof Uint8Array && send.length > 0))) throw noAnswer(target)
+  return Buffer.concat(chunks)
+}
+
+/** The `exchange` service: waits for the greeting, sends one message, reads the answer. */
+export async function exchange (target: Target, message: Uint8Array, { timeoutMs }: TcpOptions): Promise<{ greeting: Buffer, answer: Buffer }> {
+  return await withSocket(target, timeoutMs, async (socket) => {
+    let greeting = Buffer.alloc(0)
+    const rest: Buffer[] = []
+    let isGreeted = false
+    await readAll(socket, (chunk) => {
+      if (isGreeted) {
+        rest.push(chunk)
+        return
+      }
+      greeting = Buffer.concat([greeting, chunk])
+      if (!greeting.includes('\n')) return
+      isGreeted = true
+      socket.end(message)
+    })
+    if (rest.length === 0) throw noAnswer(target)
+    return { greeting, answer: Buffer.concat(rest) }
+  })
+}
+
+const LINE = 'Hello Python\n'
+
+/** What the `sink` client sends unless told otherwise: the tutorial's line over and over, in pieces of at most 64 KiB. */
+export async function * lines (bytes: number): AsyncGenerator<Uint8Array> {
+  const block = Buffer.from(LINE.repeat(Math.floor(65_536 / LINE.length)))
+  for (let left = bytes; left > 0; left -= block.length) yield left >= block.length ? block : block.subarray(0, left)
+}
+
+/** Runs `use` on a connection, and sees to it that the connection is gone afterwards. */
+async function withSocket<T> (target: Target, timeoutMs: number, use: (socket: Socket) => Promise<T>): Promise<T> {
+  const socket = connectSocket({ host: target.host, port: target.port, timeout: timeoutMs, allowHalfOpen: true })
+  let isConnected = false
+  const failed = new Promise<never>((_resolve, reject) => {
+    socket.on('timeout', () => socket.destroy(timedOut(target, timeoutMs)))
+    socket.on('error', (error) => reject(explain(error, isConnected ? 'lost' : 'cannot connect to', target)))
+  })
+  failed.catch(() => {})
+  try {
+    await Promise.race([new Promise<void>((resolve) => { socket.once('connect', () => resolve()) }), failed])
+    isConnected = true
+    return await Promise.race([use(socket), failed])
+  } catch (error) {
+    throw explain(error as Error, 'lost', target)
+  } finally {
+    socket.destroy()
+  }
+}
+
+function readAll (socket: Socket, onData: (chunk: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.on('data', onData)
+    socket.once('end', () => resolve())
+    socket.once('error', reject)
+  })
+}

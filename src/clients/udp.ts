@@ -1,0 +1,35 @@
+/** The client of the UDP services. */
+import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
+import type { Target } from '../address.ts'
+import { explain, timedOut } from './client-error.ts'
+
+/**
+ * Sends one datagram. Resolves to the first answer, or, without `isAnswered`, to nothing once it is sent.
+ * Rejects with a ClientError: a closed port is told of by ICMP (ECONNREFUSED), anything else by silence.
+ */
+export async function sendDatagram (
+  target: Target, message: Uint8Array, { timeoutMs, isAnswered = true }: { timeoutMs: number, isAnswered?: boolean }
+): Promise<Buffer | undefined> {
+  // IPv4 first: a UDP client cannot tell that nobody listens on the other family.
+  const { address, family } = await lookup(target.host, { order: 'ipv4first' }).catch((error) => { throw explain(error, 'cannot send to', target) })
+  const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await new Promise<Buffer | undefined>((resolve, reject) => {
+      const fail = (error: Error | null) => { if (error) reject(explain(error, 'cannot send to', target)) }
+      socket.on('error', fail)
+      socket.on('message', resolve)
+      timer = setTimeout(() => reject(timedOut(target, timeoutMs)), timeoutMs)
+      socket.connect(target.port, address, () => {
+        socket.send(message, (error) => {
+          if (error) fail(error)
+          else if (!isAnswered) resolve(undefined)
+        })
+      })
+    })
+  } finally {
+    clearTimeout(timer)
+    socket.close()
+  }
+}

@@ -1,0 +1,165 @@
+/** Every open connection of one app: its number, its counters, its events in the feed, and the line that is logged at its end. */
+import type { FastifyBaseLogger } from 'fastify'
+import { formatAddress } from './address.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Feed, FeedEvent } from './feed.ts'
+import type { Peer } from './service.ts'
+
+const REFUSAL_LOG_MS = 1000
+
+export class Connections {
+  readonly log: FastifyBaseLogger
+  readonly feed: Feed
+  readonly #open = new Set<Connection>()
+  readonly #refusals = new Map<Endpoint, { loggedAt: number, unlogged: number }>()
+  #last = 0
+  #onEmpty = () => {}
+
+  constructor (log: FastifyBaseLogger, feed: Feed) {
+    this.log = log
+    this.feed = feed
+  }
+
+  /**
+   * Counts and publishes a new connection.
+   * @param destroy ends it at once; called when a drain has run out of time.
+   * @param id the number to keep, for a connection that was upgraded.
+   */
+  open (endpoint: Endpoint, peer: Peer, destroy: () => void, id: number = ++this.#last): Connection {
+    const connection = new Connection(this, endpoint, peer, destroy, id, () => {
+      this.#open.delete(connection)
+      if (this.#open.size === 0) this.#onEmpty()
+    })
+    this.#open.add(connection)
+    return connection
+  }
+
+  /** Counts what a limit or a guard turned away; logs it at most once a second an endpoint. */
+  refuse (endpoint: Endpoint, reason: string, peer: string): void {
+    endpoint.refused++
+    if (this.feed.isWatched) this.feed.publish(event('refuse', endpoint, 0, peer, undefined, reason))
+    const now = Date.now()
+    const seen = this.#refusals.get(endpoint) ?? { loggedAt: 0, unlogged: 0 }
+    this.#refusals.set(endpoint, seen)
+    seen.unlogged++
+    if (now - seen.loggedAt < REFUSAL_LOG_MS) return
+    this.log.warn({ service: endpoint.name, peer, reason, count: seen.unlogged }, 'refused')
+    seen.loggedAt = now
+    seen.unlogged = 0
+  }
+
+  /** Resolves once no connection is open: its line is logged then, too. */
+  async drained (): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => { this.#onEmpty = resolve })
+  }
+
+  destroyAll (): void {
+    for (const connection of this.#open) connection.destroy('drain deadline')
+  }
+}
+
+export class Connection {
+  readonly id: number
+  readonly peer: string
+  readonly endpoint: Endpoint
+  readonly #all: Connections
+  readonly #destroy: () => void
+  readonly #forget: () => void
+  readonly #openedAt = performance.now()
+  #bytesIn = 0
+  #bytesOut = 0
+  #reason: string | undefined
+  #log: FastifyBaseLogger | undefined
+  #isClosed = false
+
+  constructor (all: Connections, endpoint: Endpoint, peer: Peer, destroy: () => void, id: number, forget: () => void) {
+    this.#all = all
+    this.endpoint = endpoint
+    this.peer = formatAddress(peer.address, peer.port)
+    this.id = id
+    this.#destroy = destroy
+    this.#forget = forget
+    endpoint.open++
+    endpoint.total++
+    this.#publish('connect')
+  }
+
+  /** Made on first use: most connections log one line in their life. */
+  get log (): FastifyBaseLogger {
+    this.#log ??= this.#all.log.child({ service: this.endpoint.name, connection: this.id, peer: this.peer })
+    return this.#log
+  }
+
+  received (bytes: number): void {
+    this.#bytesIn += bytes
+    this.endpoint.bytesIn += bytes
+    this.#publish('receive', bytes)
+  }
+
+  sent (bytes: number): void {
+    this.#bytesOut += bytes
+    this.endpoint.bytesOut += bytes
+    this.#publish('send', bytes)
+  }
+
+  halfClosed (): void {
+    this.#publish('half-close')
+  }
+
+  /** Notes why the connection is ending; the first reason stands. */
+  because (reason: string): void {
+    this.#reason ??= reason
+  }
+
+  destroy (reason: string): void {
+    this.because(reason)
+    this.#destroy()
+  }
+
+  /** The end of the connection: logs its one line. A second call does nothing. */
+  closed (reason: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.because(reason)
+    this.#forget()
+    this.endpoint.open--
+    this.#publish('close', undefined, this.#reason)
+    this.log.info({
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      durationMs: Math.round(performance.now() - this.#openedAt),
+      reason: this.#reason
+    }, 'connection closed')
+  }
+
+  #publish (type: FeedEvent['type'], bytes?: number, reason?: string): void {
+    if (this.#all.feed.isWatched) this.#all.feed.publish(event(type, this.endpoint, this.id, this.peer, bytes, reason))
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNRESET: 'reset by client',
+  EPIPE: 'reset by client',
+  ETIMEDOUT: 'client unreachable'
+}
+
+/** Why a connection ended, in words, from the error that its socket gave. */
+export function reasonOf (error: NodeJS.ErrnoException): string {
+  return REASONS[error.code ?? ''] ?? error.code ?? error.message
+}
+
+/** One event of the feed, of the same shape on every protocol. */
+export function event (
+  type: FeedEvent['type'], endpoint: Endpoint, connection: number, peer: string, bytes?: number, reason?: string
+): FeedEvent {
+  return {
+    at: Date.now(),
+    type,
+    transport: endpoint.transport,
+    service: endpoint.name,
+    connection,
+    peer,
+    ...(bytes !== undefined && { bytes }),
+    ...(reason !== undefined && { reason })
+  }
+}

@@ -1,0 +1,96 @@
+/** The UDP runner: binds every UDP service, guards its replies, and counts its datagrams. */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { isIPv6 } from 'node:net'
+import fastifyPlugin from 'fastify-plugin'
+import { formatAddress, unmapped } from '../address.ts'
+import { event } from '../connections.ts'
+import type { Endpoint } from '../endpoint.ts'
+import { printable } from '../printable.ts'
+import type { UdpService } from '../service.ts'
+import { endpointsOf } from './endpoints-of.ts'
+
+/** Replies that the kernel has not taken yet, in bytes; more are dropped. */
+const MAX_UNSENT_BYTES = 262_144
+const WELL_KNOWN_PORTS = 1024
+
+export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
+  const { config, connections, feed } = app
+  const sockets = new Map<Endpoint, Socket>()
+
+  /** Why a datagram must not be answered; undefined where it may be. An answered answer makes a loop or a reflector (CVE-2024-2169). */
+  function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
+    if (message.length > config.udp.maxBytes) return 'UDP_MAX_BYTES'
+    if (from.port < WELL_KNOWN_PORTS) return 'well-known source port'
+    for (const endpoint of sockets.keys()) if (endpoint.port === from.port) return 'own source port'
+    if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
+  }
+
+  function onMessage (service: UdpService, endpoint: Endpoint, socket: Socket, message: Buffer, from: RemoteInfo): void {
+    const address = unmapped(from.address)
+    const peer = formatAddress(address, from.port)
+    endpoint.total++
+    endpoint.bytesIn += message.length
+    if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peer, message.length))
+    const log = (text: string) => app.log.info({ service: service.name, peer, bytes: message.length }, printable(text))
+    let answer: Uint8Array | string | void
+    try {
+      answer = service.onMessage(message, { address, port: from.port }, log)
+    } catch (err) {
+      app.log.error({ err, service: service.name, peer }, 'the service failed')
+      return
+    }
+    if (answer === undefined) return
+    const reply = typeof answer === 'string' ? Buffer.from(answer) : answer
+    const reason = refusal(message, from, address) ??
+      (reply.length > message.length ? 'reply larger than request' : undefined) ??
+      (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
+    if (reason) return connections.refuse(endpoint, reason, peer)
+    socket.send(reply, from.port, from.address, (error) => {
+      if (error) return connections.refuse(endpoint, (error as NodeJS.ErrnoException).code ?? error.message, peer)
+      endpoint.bytesOut += reply.length
+      if (feed.isWatched) feed.publish(event('send', endpoint, 0, peer, reply.length))
+    })
+  }
+
+  function serve (service: UdpService, endpoint: Endpoint): void {
+    const type = isIPv6(config.host) ? 'udp6' : 'udp4'
+    // Every destination is an address already: no look-up, and no tick spent on one.
+    const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) })
+    socket.on('message', (message, from) => onMessage(service, endpoint, socket, message, from))
+    sockets.set(endpoint, socket)
+    app.addHook('onReady', () => endpoint.bind(async (port) => {
+      const bound = await bind(socket, config.host, port)
+      socket.on('error', (err) => app.log.error({ err, service: service.name }, 'the UDP socket failed'))
+      return bound
+    }))
+  }
+
+  for (const service of services) {
+    for (const endpoint of endpointsOf(service, config)) {
+      app.endpoints.push(endpoint)
+      if (endpoint.state !== 'off') serve(service, endpoint)
+    }
+  }
+
+  app.addHook('preClose', async () => {
+    await Promise.all([...sockets.values()].map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
+  })
+})
+
+/** Resolves to the bound port. `::` takes IPv4 datagrams too. */
+function bind (socket: Socket, address: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    socket.bind({ address, port }, () => {
+      socket.removeListener('error', reject)
+      resolve(socket.address().port)
+    })
+  })
+}
+
+/** 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
+export function isMulticastOrBroadcast (address: string): boolean {
+  if (isIPv6(address)) return /^ff/i.test(address)
+  const first = Number(address.slice(0, address.indexOf('.')))
+  return first >= 224 || first === 0
+}

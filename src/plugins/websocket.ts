@@ -1,0 +1,110 @@
+/** The WebSocket runner: gives every WebSocket service its route, and each of its clients a session. */
+import { EventEmitter } from 'node:events'
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { WebSocket } from 'ws'
+import type { Endpoint } from '../endpoint.ts'
+import type { WebSocketService } from '../service.ts'
+import { endpointsOf } from './endpoints-of.ts'
+import { peerOf } from './peer.ts'
+import { WebSocketSession } from './websocket-session.ts'
+
+const GOING_AWAY = 1001
+const MAX_FRAGMENTS = 1024
+const MAX_PENDING_PONGS = 60
+
+export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
+  const { config, connections } = app
+  const sessions = new Map<WebSocket, WebSocketSession>()
+
+  // The plugin takes every upgrade that it hears of, on any path and to any protocol: it hears of ours alone.
+  const upgrades = new EventEmitter() as Server
+  const paths = new Set(services.map(({ path }) => path))
+  app.server.on('upgrade', (request, socket, head) => {
+    if (request.headers.upgrade?.toLowerCase() === 'websocket' && paths.has(request.url?.split('?', 1)[0] ?? '')) {
+      upgrades.emit('upgrade', request, socket, head)
+    } else {
+      ignoreUpgrade(app, request, socket)
+    }
+  })
+
+  // ws 8.23 has these; its types do not know closeTimeout, maxFragments and the pongs yet.
+  const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxPendingAutoPongs', number> = {
+    server: upgrades,
+    maxPayload: config.websocket.maxMessageBytes,
+    closeTimeout: config.websocket.closeMs,
+    maxFragments: MAX_FRAGMENTS,
+    maxPendingAutoPongs: MAX_PENDING_PONGS,
+    // A window costs memory a connection, and inflating is what a compression bomb waits for.
+    perMessageDeflate: false
+  }
+  await app.register(fastifyWebsocket, {
+    options,
+    // ws has answered a broken frame with its close code already (RFC 6455, section 7.4.1): only the reason is left to note.
+    errorHandler: (error, socket) => sessions.get(socket)?.failed(error),
+    preClose (done) {
+      clearInterval(heartbeat)
+      for (const client of sessions.keys()) client.close(GOING_AWAY, 'server draining')
+      app.websocketServer.close()
+      done()
+    }
+  })
+
+  const heartbeat = setInterval(() => { for (const session of sessions.values()) session.ping() }, config.websocket.pingMs).unref()
+
+  const http = app.endpoints.find(({ transport }) => transport === 'http')
+  if (!http) throw new Error('the websocket plugin goes after the http plugin')
+
+  for (const service of services) {
+    const [endpoint] = endpointsOf(service, config, config.ports.http) as [Endpoint]
+    app.endpoints.push(endpoint)
+    // It lives on HTTP's port.
+    app.addHook('onReady', async () => {
+      endpoint.port = http.port
+      endpoint.state = http.state
+    })
+    app.route({
+      method: 'GET',
+      url: service.path,
+      handler (_request, reply) {
+        reply.header('upgrade', 'websocket')
+        throw new UpgradeRequiredError(service.path)
+      },
+      wsHandler (socket, request) {
+        const { socket: raw } = request.raw
+        const peer = peerOf(raw)
+        const id = app.upgradeConnection(raw)
+        if (!peer) return socket.terminate()
+        const connection = connections.open(endpoint, peer, () => socket.terminate(), id)
+        const session = new WebSocketSession(socket, peer, connection)
+        sessions.set(socket, session)
+        socket.once('close', () => sessions.delete(socket))
+        session.start(service)
+      }
+    })
+  }
+})
+
+/** A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8): the request is answered as any other, and the connection ends. */
+function ignoreUpgrade (app: FastifyInstance, request: IncomingMessage, socket: Duplex): void {
+  // Node took its own listener off the socket with the upgrade.
+  socket.on('error', () => socket.destroy())
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket as Socket)
+  response.on('finish', () => socket.end())
+  app.routing(request, response)
+}
+
+class UpgradeRequiredError extends Error {
+  readonly code = 'ERR_UPGRADE_REQUIRED'
+  readonly statusCode = 426
+
+  constructor (path: string) {
+    super(`${path} is a WebSocket: connect to it with a WebSocket client`)
+  }
+}

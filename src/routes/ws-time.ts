@@ -1,0 +1,35 @@
+import { ctime } from '../ctime.ts'
+import { defineWebSocketService, type WebSocketClient, type WebSocketService } from '../service.ts'
+
+const TICK_MS = 1000
+
+/** Made once an app: one timer for all its clients, and none while nobody is connected. */
+export function wsTime (): WebSocketService {
+  const clients = new Set<WebSocketClient>()
+  let timer: NodeJS.Timeout | undefined
+
+  function tick (): void {
+    const text = ctime(new Date())
+    for (const client of clients) if (!client.isBehind) client.send(text)
+  }
+
+  return defineWebSocketService({
+    name: 'ws-time',
+    path: '/ws/time',
+    summary: 'Sends the local time at once, then once a second.',
+    example: { answer: /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}$/ },
+    onConnection (client) {
+      client.send(ctime(new Date()))
+      clients.add(client)
+      timer ??= setInterval(tick, TICK_MS)
+      return {
+        close () {
+          clients.delete(client)
+          if (clients.size > 0) return
+          clearInterval(timer)
+          timer = undefined
+        }
+      }
+    }
+  })
+}

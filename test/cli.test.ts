@@ -1,0 +1,323 @@
+/** The program as its users run it: the server's life, and every client. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { settingsTable } from '../src/config.ts'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { connect, FREE_PORTS, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
+
+const ROOT = new URL('..', import.meta.url)
+/** The program as it is shipped: `npm test` builds it first. */
+const PROGRAM = [process.execPath, 'dist/cli.js'] as const
+const { NODE_OPTIONS: _tapsOwn, ...ENV } = process.env
+
+interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
+
+function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  return spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], { cwd: ROOT, env: { ...ENV, ...env } })
+}
+
+async function run (args: readonly string[], { input = '', env = {} }: { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}): Promise<Run> {
+  const child = launch(args, env)
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  child.stdin?.on('error', () => {}).end(input)
+  const [code] = await once(child, 'close') as [number | null]
+  return { code, stdout, stderr }
+}
+
+interface Served { readonly child: ChildProcess, readonly lines: Record<string, unknown>[], port (name: string): number }
+
+/** The server in a process of its own; its log lines as they come. */
+async function serve (t: Test, env: NodeJS.ProcessEnv = {}): Promise<Served> {
+  const child = launch(['serve'], { ...FREE_PORTS, ...env })
+  t.teardown(() => { child.kill('SIGKILL') })
+  const lines: Record<string, unknown>[] = []
+  let rest = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n')
+    rest = parts.pop() ?? ''
+    // A line that is no JSON throws here, and fails the test.
+    for (const part of parts) lines.push(JSON.parse(part) as Record<string, unknown>)
+  })
+  await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'listening'), 'the server listens')
+  return { child, lines, port: (name) => lines.find(({ service, msg }) => service === name && msg === 'listening')?.port as number }
+}
+
+t.test('the server', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    await t.test(`${signal} ends it with 0, and its last log line is written`, async (t) => {
+      const { child, lines, port } = await serve(t)
+      const socket = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/time' }, { timeoutMs: TIMEOUT_MS })
+      const closed = once(socket, 'close')
+      child.kill(signal)
+      t.equal((await closed)[0], 1001)
+      const [code] = await once(child, 'close')
+      t.equal(code, 0)
+      t.equal(lines.at(-1)?.msg, 'stopped')
+    })
+  }
+
+  await t.test('a client that answers nothing does not hold it: 0 within DRAIN_MS', async (t) => {
+    const { child, port } = await serve(t, { DRAIN_MS: '1500', WS_CLOSE_MS: '60000' })
+    const deaf = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
+    deaf.pause()
+    const started = performance.now()
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'exit')
+    t.equal(code, 0)
+    t.ok(performance.now() - started < 1500)
+    deaf.terminate()
+  })
+
+  await t.test('a second signal ends it at once', async (t) => {
+    const { child, lines, port } = await serve(t, { DRAIN_MS: '600000', WS_CLOSE_MS: '60000' })
+    const deaf = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
+    deaf.pause()
+    child.kill('SIGINT')
+    await until(() => lines.some(({ msg }) => msg === 'draining'), 'the drain begins')
+    child.kill('SIGINT')
+    const [code] = await once(child, 'exit')
+    t.equal(code, 1)
+    deaf.terminate()
+  })
+
+  await t.test('a log that nobody reads does not hold it', async (t) => {
+    const child = launch(['serve'], { ...FREE_PORTS, LOG_LEVEL: 'debug' })
+    t.teardown(() => { child.kill('SIGKILL') })
+    let log = ''
+    const onData = (text: string) => { log += text }
+    child.stdout?.setEncoding('utf8').on('data', onData)
+    await until(() => /"service":"udp-echo".*"msg":"listening"/.test(log), 'the server listens')
+    child.stdout?.off('data', onData).pause()
+    const port = Number(/"service":"greeting".*?"port":(\d+)/.exec(log)?.[1])
+    // More lines than the pipe's 64 KiB and this process's own buffer take.
+    for (let i = 0; i < 1500; i++) await readAll(await connect({ host: '127.0.0.1', port }))
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'exit')
+    t.equal(code, 0)
+  })
+
+  await t.test('under npm, SIGTERM to npm\'s shell ends it too', { skip: process.platform === 'win32' && 'a POSIX shell\'s way' }, async (t) => {
+    // A shell that waits for its child, as npm's does, and dies of a SIGTERM without passing it on.
+    const child = spawn('sh', ['-c', `${PROGRAM.join(' ')} serve; exit`], { cwd: ROOT, env: { ...ENV, ...FREE_PORTS, npm_lifecycle_event: 'start' } })
+    let log = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => { log += text })
+    await until(() => /"service":"udp-echo".*"msg":"listening"/.test(log), 'the server listens')
+    child.kill('SIGTERM')
+    await once(child.stdout, 'end')
+    t.match(log, /"msg":"stopped"\}\n$/)
+  })
+
+  await t.test('wrong settings end it with 2, all of them told', async (t) => {
+    const { code, stdout, stderr } = await run(['serve', '--drain-ms', 'soon'], { env: { HOST: 'localhost' } })
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.equal(stderr, 'oneloop: the settings are not right:\n' +
+      '  HOST="localhost" must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::\n' +
+      '  DRAIN_MS="soon" (from --drain-ms) must be a whole number from 1000 to 600000\n')
+  })
+
+  await t.test('a busy port that was set ends it with 1 and no stack', async (t) => {
+    const { target } = await serverFor(t)
+    const { port } = target('time')
+    const { code, stderr } = await run(['--time-port', String(port)], { env: FREE_PORTS })
+    t.equal(code, 1)
+    t.match(stderr, new RegExp(`^oneloop: cannot start:\\n  TIME_PORT=${port}: tcp port ${port} on 127.0.0.1 is in use by another program.*\\n$`))
+  })
+
+  await t.test('--help shows every setting, and the README shows the same table', async (t) => {
+    const { code, stdout } = await run(['serve', '--help'])
+    t.equal(code, 0)
+    t.ok(stdout.includes(settingsTable()))
+    t.ok(readFileSync(new URL('README.md', ROOT), 'utf8').includes(settingsTable()))
+  })
+
+  await t.test('sink takes 130 MB while its memory stays within 64 MiB of idle', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+    const { child, port } = await serve(t)
+    const memory = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) * 1024
+    const idle = memory('VmRSS')
+    const { code, stdout } = await run(['sink', `:${port('sink')}`, '--bytes', '130MB'])
+    t.equal(code, 0)
+    t.match(stdout, /^All Data Received: 130000000 bytes\nSent 124 MiB in \d+\.\d\d s: [\d.]+ [GM]iB\/s\n$/)
+    const grown = memory('VmHWM') - idle
+    t.ok(grown < 64 * 1024 * 1024, `grew by ${(grown / 1024 / 1024).toFixed(1)} MiB at its peak`)
+  })
+})
+
+t.test('the clients', async (t) => {
+  const server = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const at = (name: string) => `127.0.0.1:${server.target(name).port}`
+  const ok = async (args: string[], expected: RegExp | string, input?: string | Buffer) => {
+    const { code, stdout, stderr } = await run(args, { ...(input !== undefined && { input }) })
+    t.equal(stderr, '', args.join(' '))
+    t.match(stdout, expected)
+    t.equal(code, 0)
+  }
+  const fails = async (args: string[], expectedCode: number, expected: RegExp) => {
+    const { code, stdout, stderr } = await run(args)
+    t.match(stderr, expected, args.join(' '))
+    t.notMatch(stderr, /\n\s+at /, 'no stack trace')
+    t.equal(stdout, '')
+    t.equal(code, expectedCode)
+  }
+
+  await t.test('speak like the tutorials\'', async () => {
+    await ok(['time', at('time')], /^The time got from the server is \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n$/)
+    await ok(['greeting', at('greeting')], /^Thank you for connecting with the socket\n$/)
+    await ok(['echo', at('echo'), 'Hello, world'], /^Received 'Hello, world'\n$/)
+    await ok(['echo', at('echo')], /^Received 'from a pipe\\u000a'\n$/, 'from a pipe\n')
+    await ok(['echo', at('echo')], /^Received 3 bytes: ff fe 00\n$/, Buffer.from([0xff, 0xfe, 0]))
+    await ok(['echo', at('echo'), '--raw'], /^x{1000000}$/, 'x'.repeat(1_000_000))
+    await ok(['echo-once', at('echo-once'), 'twenty bytes of text'], /^Received 'twenty bytes of '\n$/)
+    await ok(['exchange', at('exchange'), 'Hello'], /^Welcome to the exchange: send one message\nReceived: Hello\n$/)
+    await ok(['sink', at('sink')], /^All Data Received: 5 bytes\nSent 5 bytes in /, 'Hello')
+    await ok(['udp', at('udp-echo'), 'Hello'], /^Received 'Hello'\n$/)
+    await ok(['udp', at('listener'), 'Hello', '--no-answer'], /^Sent 'Hello' to 127\.0\.0\.1:\d+\n$/)
+    await ok(['ws', at('http'), 'Hello'], /^Received 'Hello'\n$/)
+    await ok(['ws', `ws://${at('http')}/ws/echo`, '--binary'], /^Received binary 'a'\nReceived binary 'b'\n$/, 'a\nb\n')
+    await ok(['ws', at('http'), '--path', '/ws/time', '--count', '1'], /^Received '\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}'\n$/)
+  })
+
+  await t.test('speak JSON', async (t) => {
+    const json = async (...args: string[]) => JSON.parse((await run([...args, '--json'])).stdout) as Record<string, unknown>
+    t.match(await json('time', at('time')), { service: 'time', address: at('time'), received: /\d{4}\r\n$/, ms: Number })
+    t.match(await json('echo', at('echo'), 'hi'), { sent: 'hi', received: 'hi' })
+    t.match(await json('exchange', at('exchange'), 'hi'), { sent: 'hi', greeting: /^Welcome/, answer: 'Received: hi\r\n' })
+    t.match(await json('sink', at('sink'), '--bytes', '1KiB'), { sent: 1024, answer: 'All Data Received: 1024 bytes\r\n', bytesPerSecond: Number })
+    t.match(await json('udp', at('udp-echo'), 'hi'), { sent: 'hi', received: 'hi' })
+    t.match(await json('ws', at('http'), 'hi'), { received: 'hi', isBinary: false })
+  })
+
+  await t.test('say in one line what went wrong and what to do', async () => {
+    const closed = await serverFor(t)
+    const gone = closed.target('time').port
+    await closed.app.close()
+    await fails(['time', `127.0.0.1:${gone}`], 1, new RegExp(`^oneloop: cannot connect to 127\\.0\\.0\\.1:${gone}: connection refused\\. Is oneloop running\\? Start it with: npm start\\n$`))
+    await fails(['ws', `127.0.0.1:${gone}`, 'hi'], 1, /^oneloop: cannot connect to .* connection refused/)
+    await fails(['udp', `127.0.0.1:${gone}`, 'hi'], 1, /^oneloop: cannot send to .* connection refused/)
+    await fails(['check', `127.0.0.1:${gone}`], 1, /^oneloop: cannot connect to .* connection refused/)
+    await fails(['check', at('time')], 1, /^oneloop: cannot connect to .* does not speak HTTP/)
+    await fails(['udp', at('listener'), 'hi', '--timeout', '0.2'], 1, /^oneloop: no answer from .* within 0\.2 s/)
+    await fails(['ws', at('http'), 'hi', '--path', '/nowhere'], 1, /the server answered 404 Not Found\. Try the path \/ws\/echo\n$/)
+    await fails(['time', 'nowhere.invalid'], 1, /^oneloop: cannot connect to nowhere\.invalid:9999: (there is no such host|its name cannot be looked up)/)
+    await fails(['time', '127.0.0.1:port'], 2, /^oneloop: '127\.0\.0\.1:port' is not an address/)
+    await fails(['time', '--timeout', '-1'], 2, /must be a number of seconds/)
+    await fails(['sink', '--bytes', 'much'], 2, /'much' is not a size/)
+    await fails(['time', '--wrong'], 2, /unknown option '--wrong'/)
+    await fails(['tim'], 2, /^oneloop: there is no command 'tim'\. See: oneloop --help\n$/)
+  })
+
+  await t.test('fail where the server closes without an answer', async (t) => {
+    const full = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
+    const holders = await Promise.all(['time', 'echo', 'greeting', 'exchange', 'sink'].map(async (name) => {
+      // Reads nothing and closes nothing: it keeps its place.
+      return await connect(full.target(name), { allowHalfOpen: true })
+    }))
+    t.teardown(() => { for (const socket of holders) socket.destroy() })
+    for (const name of ['time', 'echo', 'greeting', 'exchange', 'sink']) {
+      const address = `127.0.0.1:${full.target(name).port}`
+      const { code, stdout, stderr } = await run([name, address], { input: 'hi' })
+      t.match({ code, stdout, stderr }, { code: 1, stdout: '', stderr: /^oneloop: (no answer from .*: it closed the connection first|lost .* (reset|closed))/ }, name)
+    }
+    const { code, stderr } = await run(['ws', at('http')], { input: 'x'.repeat(1_048_577) })
+    t.equal(code, 1)
+    t.match(stderr, /^oneloop: the server closed the connection with 1009/)
+  })
+
+  await t.test('wait for their own input as long as it takes', async (t) => {
+    for (const args of [['echo', at('echo'), '--raw'], ['sink', at('sink')], ['ws', at('http')]]) {
+      const child = launch([...args, '--timeout', '0.3'])
+      let stdout = ''
+      child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+      // Twice a silence longer than the timeout: before the first input, and within it.
+      const timers = [setTimeout(() => child.stdin?.write('a\n'), 900), setTimeout(() => child.stdin?.end('b\n'), 1500)]
+      child.stdin?.on('error', () => {})
+      const [code] = await once(child, 'close')
+      timers.forEach(clearTimeout)
+      t.equal(code, 0, args.join(' '))
+      t.match(stdout, /^a\nb\n$|4 bytes|'a'\nReceived 'b'/)
+    }
+    const open = launch(['ws', at('http'), '--path', '/ws/time', '--count', '1'])
+    const [code] = await once(open, 'exit')
+    t.equal(code, 0, 'and no longer than they need')
+  })
+
+  await t.test('end quietly when nobody reads their output', async (t) => {
+    const child = spawn('sh', ['-c', `${PROGRAM.join(' ')} echo ${at('echo')} --raw | head -c 5`], { cwd: ROOT, env: ENV })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })
+    child.stdin.on('error', () => {}).end('x'.repeat(4_000_000))
+    await once(child, 'close')
+    t.equal(output, 'xxxxx')
+  })
+
+  await t.test('check asks every service, and tells by its exit code whether all answered', async (t) => {
+    const { code, stdout } = await run(['check', at('http')])
+    t.equal(code, 0)
+    for (const { name, port } of server.app.endpoints) t.match(stdout, new RegExp(`^  ${name} +\\w+ +${port} +ok +[\\d.]+ ms$`, 'm'))
+
+    const partly = await serverFor(t, { ECHO_ONCE_PORT: 'off' })
+    const { host, port } = partly.target('http')
+    // The server says the port is open, and nobody is there: as when a port is not published, or behind a firewall.
+    partly.endpoint('greeting').port = 1
+    const failed = await run(['check', `${host}:${port}`, '--json'])
+    t.equal(failed.code, 1)
+    const report = JSON.parse(failed.stdout) as { ok: boolean, services: { name: string }[] }
+    t.equal(report.ok, false)
+    t.match(report.services.find(({ name }) => name === 'greeting'), { result: 'failed', message: /connection refused/ })
+    t.match(report.services.find(({ name }) => name === 'echo-once'), { result: 'off' })
+  })
+})
+
+t.test('on a terminal', { skip: process.platform !== 'linux' && 'needs script(1) of util-linux' }, async (t) => {
+  /** Runs the program on a pseudo-terminal. */
+  const onTerminal = (args: string[], env: NodeJS.ProcessEnv = {}) => {
+    const quoted = [...PROGRAM, ...args].map((word) => `'${word}'`).join(' ')
+    // Without exec, Ctrl-C reaches the shell as well, and dash(1) then ends with 130, whatever the program's exit code.
+    const child = spawn('script', ['-qfec', `exec ${quoted}`, '/dev/null'], { cwd: ROOT, env: { ...ENV, TERM: 'xterm', ...env } })
+    t.teardown(() => { child.kill('SIGKILL') })
+    const screen = { text: '' }
+    child.stdout.setEncoding('utf8').on('data', (text: string) => { screen.text += text })
+    return { child, screen }
+  }
+  const CTRL_C = '\u0003'
+
+  await t.test('serve shows the table, pretty log lines, and ends with Ctrl-C', async (t) => {
+    const { child, screen } = onTerminal(['serve'], FREE_PORTS)
+    await until(() => screen.text.includes('Stop it with Ctrl-C'), 'the table')
+    t.match(screen.text, /oneloop is running\. The page: http:\/\/127\.0\.0\.1:\d+\//)
+    const port = Number(/time +tcp +127\.0\.0\.1:(\d+) +nc 127\.0\.0\.1 \d+ <\/dev\/null/.exec(screen.text)?.[1])
+    const client = await connect({ host: '127.0.0.1', port })
+    client.end().resume()
+    await until(() => /INFO.*connection closed/.test(screen.text), 'the connection\'s line')
+    t.notMatch(screen.text, /"level":/)
+    child.stdin.write(CTRL_C)
+    const [code] = await once(child, 'close')
+    t.equal(code, 0)
+  })
+
+  await t.test('ws sends a line typed, shows the answer, and closes with 1000 at Ctrl-C', async (t) => {
+    const server = await serverFor(t)
+    const { child, screen } = onTerminal(['ws', `127.0.0.1:${server.target('http').port}`])
+    await until(() => screen.text.includes('Ctrl-C closes'), 'connected')
+    child.stdin.write('Hello\r')
+    await until(() => screen.text.includes("< text, 5 bytes: 'Hello'"), 'the answer')
+    child.stdin.write(CTRL_C)
+    const [code] = await once(child, 'close')
+    t.equal(code, 0)
+    t.match(screen.text, /Closed with 1000\./)
+    await until(() => server.log.some(({ reason }) => reason === 'close code 1000'), 'the server saw 1000')
+  })
+
+  await t.test('sink draws a progress bar', async (t) => {
+    const server = await serverFor(t)
+    const { child, screen } = onTerminal(['sink', `127.0.0.1:${server.target('sink').port}`, '--bytes', '64MiB'])
+    await once(child, 'close')
+    t.match(screen.text, /\[#*\.*\] \d+ % /)
+    t.match(screen.text, /All Data Received: 67108864 bytes\r\nSent 64 MiB in /)
+  })
+})

@@ -1,0 +1,54 @@
+/** Every service is listed, documented and published everywhere, on a port of its own. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { portVariable, settings } from '../src/config.ts'
+import { wsEcho } from '../src/routes/ws-echo.ts'
+import { wsTime } from '../src/routes/ws-time.ts'
+import { rawServices } from '../src/sockets/index.ts'
+import { serverFor } from './support.ts'
+
+const read = (name: string) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8')
+const TRANSPORTS = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' }
+
+t.test('default ports and names are unique', async (t) => {
+  const ports = [...rawServices.flatMap(({ transport, ports }) => ports.map((port) => `${transport} ${port}`)), 'tcp 5001']
+  t.same(ports, [...new Set(ports)])
+  const names = [...rawServices, wsEcho, wsTime()].map(({ name }) => name)
+  t.same(names, [...new Set(names)])
+})
+
+t.test('every raw service has a setting, and nothing else has a port', async (t) => {
+  const variables = Object.keys(settings).filter((name) => name.endsWith('_PORT'))
+  t.same(variables.sort(), ['HTTP_PORT', ...rawServices.map(({ name }) => portVariable(name))].sort())
+})
+
+t.test('every endpoint is in the API, on the page, in the README and in docs/protocols.md', async (t) => {
+  const { app } = await serverFor(t)
+  const rows = (await app.inject('/api/services')).json() as { name: string, port: number }[]
+  const page = (await app.inject('/')).body
+  const readme = read('README.md')
+  const protocols = read('docs/protocols.md')
+  for (const { name, transport, port, summary, path } of app.endpoints) {
+    t.ok(rows.some((row) => row.name === name && row.port === port), `${name} is in the API`)
+    t.match(page, new RegExp(`<th scope="row">${name}</th>\\s*<td><span class="protocol ${transport}">${TRANSPORTS[transport]}</span></td>\\s*<td class="address">127\\.0\\.0\\.1:${port}${path ?? ''}</td>\\s*<td><span class="state open">open</span>`))
+    const ports = path ? `5001 \`${path}\`` : transport === 'http' ? '5001' : rawServices.find((service) => service.name === name)?.ports.join(', ')
+    t.ok(readme.includes(`| \`${name}\` | ${TRANSPORTS[transport]} | ${ports} | ${summary} |`), `${name} is in the README's table`)
+    t.ok(protocols.includes(`## ${name}\n`), `${name} has a section in docs/protocols.md`)
+  }
+  t.equal(rows.length, app.endpoints.length)
+})
+
+t.test('every service has an example: something to send, or an answer to expect, or both', async (t) => {
+  for (const { name, example } of [...rawServices, wsEcho, wsTime()]) t.ok(example.answer ?? example.send, name)
+})
+
+t.test('every port is exposed by the image and published by compose.yaml', async (t) => {
+  const dockerfile = read('Dockerfile')
+  const compose = read('compose.yaml')
+  for (const { name, transport, ports } of [{ name: 'http', transport: 'tcp', ports: [5001] }, ...rawServices]) {
+    for (const port of ports) {
+      t.match(dockerfile, new RegExp(`^EXPOSE .*\\b${port}${transport === 'udp' ? '/udp' : '(?!/udp)'}\\b`, 'm'), `${name} is exposed`)
+      t.match(compose, new RegExp(`"${port}:${port}${transport === 'udp' ? '/udp' : '(/tcp)?'}"`), `${name} is published`)
+    }
+  }
+})

@@ -1,0 +1,472 @@
+/** What single services, routes and runners do that no other does. */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import t from 'tap'
+import { pino } from 'pino'
+import WebSocket from 'ws'
+import { formatAddress, parseTarget, unmapped } from '../src/address.ts'
+import { buildApp } from '../src/app.ts'
+import { formatBytes, parseBytes } from '../src/bytes.ts'
+import { ask, exchange } from '../src/clients/tcp.ts'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { loadConfig } from '../src/config.ts'
+import { ctime } from '../src/ctime.ts'
+import { Feed, type FeedEvent } from '../src/feed.ts'
+import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
+import { printable } from '../src/printable.ts'
+import { defineTcpService, defineUdpService } from '../src/service.ts'
+import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+
+t.test('ctime is that of C', async (t) => {
+  t.equal(ctime(new Date(2014, 0, 29, 19, 14, 15)), 'Wed Jan 29 19:14:15 2014')
+  t.equal(ctime(new Date(2014, 1, 1, 0, 0, 0)), 'Sat Feb  1 00:00:00 2014')
+})
+
+t.test('addresses and sizes are read as people write them', async (t) => {
+  const defaults = { host: '127.0.0.1', port: 9999 }
+  t.same(parseTarget('example.org', defaults), { host: 'example.org', port: 9999 })
+  t.same(parseTarget('example.org:80', defaults), { host: 'example.org', port: 80 })
+  t.same(parseTarget(':80', defaults), { host: '127.0.0.1', port: 80 })
+  t.same(parseTarget('::1', defaults), { host: '::1', port: 9999 })
+  t.same(parseTarget('[::1]', defaults), { host: '::1', port: 9999 })
+  t.same(parseTarget('[::1]:80', defaults), { host: '::1', port: 80 })
+  for (const bad of ['', 'a:b', 'a:0', 'a:65536', 'http://a', '[a]:80', 'a b', 'a:1:2', '[::1']) t.throws(() => parseTarget(bad, defaults), RangeError, bad)
+  t.equal(formatAddress('::1', 80), '[::1]:80')
+  t.equal(unmapped('::ffff:10.0.0.1'), '10.0.0.1')
+  t.equal(unmapped('::ffff:1'), '::ffff:1')
+  t.equal(parseBytes('130MiB'), 136_314_880)
+  t.equal(parseBytes('1.5 kB'), 1500)
+  t.equal(parseBytes('7'), 7)
+  for (const bad of ['', 'MiB', '-1', '1XiB', '1e9', '99999999GiB']) t.throws(() => parseBytes(bad), RangeError, bad)
+  t.equal(formatBytes(136_314_880), '130 MiB')
+})
+
+t.test('a stranger\'s text cannot write to a terminal or a log line', async (t) => {
+  t.equal(printable('a\u001b[2Jb\r\n\u202ec\u0085'), 'a\\u001b[2Jb\\u000d\\u000a\\u202ec\\u0085')
+  t.equal(printable('x'.repeat(300)), `${'x'.repeat(256)}…`)
+  const server = await serverFor(t)
+  const sender = createSocket('udp4')
+  sender.send(`\u001b]0;title\u0007${'x'.repeat(1000)}`, server.target('listener').port, '127.0.0.1')
+  await until(() => server.log.some(({ msg }) => msg.startsWith('Received Messages')), 'the listener logs')
+  sender.close()
+  const line = server.log.find(({ msg }) => msg.startsWith('Received Messages'))
+  t.match(line, { level: 30, msg: /^Received Messages: \\u001b]0;title\\u0007x+… from 127\.0\.0\.1:\d+$/, service: 'listener', bytes: 1010 })
+})
+
+t.test('the feed tells everybody, and a listener that throws only once', async (t) => {
+  const errors: unknown[] = []
+  const feed = new Feed((error) => errors.push(error))
+  const heard: FeedEvent[] = []
+  t.equal(feed.isWatched, false)
+  feed.subscribe(() => { throw new Error('a bad listener') })
+  const unsubscribe = feed.subscribe((event) => heard.push(event))
+  const event: FeedEvent = { at: 0, type: 'connect', transport: 'tcp', service: 'echo', connection: 1, peer: '127.0.0.1:1' }
+  feed.publish(event)
+  feed.publish(event)
+  t.equal(heard.length, 2)
+  t.equal(errors.length, 1)
+  unsubscribe()
+  t.equal(feed.isWatched, false)
+})
+
+t.test('exchange greets before it is asked', async (t) => {
+  const { target } = await serverFor(t)
+  const { greeting, answer } = await exchange(target('exchange'), Buffer.from('Hello'), options)
+  t.equal(String(greeting), 'Welcome to the exchange: send one message\r\n')
+  t.equal(String(answer), 'Received: Hello\r\n')
+})
+
+t.test('/ws/echo', async (t) => {
+  const { target, log } = await serverFor(t)
+  const at = { ...target('http'), path: '/ws/echo' }
+
+  await t.test('keeps text text and binary binary, empty and 1 MiB alike, in order', async (t) => {
+    const got: { data: Buffer, isBinary: boolean }[] = []
+    const socket = await connectWebSocket(at, { ...options, onMessage: (one) => got.push(one) })
+    const sent: (string | Buffer)[] = ['', Buffer.alloc(0), 'Grüße', Buffer.from([0xff, 0]), 'x'.repeat(1_048_576), Buffer.alloc(1_048_576, 1)]
+    for (const message of sent) socket.send(message)
+    await until(() => got.length === sent.length, 'all came back')
+    for (const [index, message] of sent.entries()) {
+      t.equal(got[index]?.isBinary, typeof message !== 'string')
+      t.ok(got[index]?.data.equals(Buffer.from(message as string)))
+    }
+    socket.close()
+    await once(socket, 'close')
+  })
+
+  await t.test('answers a ping, and a close frame with its own code', async (t) => {
+    for (const code of [1000, 1001, 3000, 4999]) {
+      const socket = await connectWebSocket(at, options)
+      const pong = once(socket, 'pong')
+      socket.ping('are you there?')
+      t.equal(String((await pong)[0]), 'are you there?')
+      socket.close(code, 'bye')
+      const [got] = await once(socket, 'close')
+      t.equal(got, code)
+      await until(() => log.some(({ reason }) => reason === `close code ${code}`), 'the reason is logged')
+    }
+  })
+
+  await t.test('takes the first subprotocol that is offered, and none where none is', async (t) => {
+    const offered = new WebSocket(`ws://127.0.0.1:${at.port}/ws/echo`, ['chat.v2', 'chat.v1'])
+    await once(offered, 'open')
+    t.equal(offered.protocol, 'chat.v2')
+    offered.close()
+    const none = await connectWebSocket(at, options)
+    t.equal(none.protocol, '')
+    none.close()
+  })
+
+  await t.test('refuses a message above 1 MiB with 1009', async (t) => {
+    const socket = await connectWebSocket(at, options)
+    socket.send(Buffer.alloc(1_048_577))
+    t.equal((await once(socket, 'close'))[0], 1009)
+    await until(() => log.some(({ reason }) => reason === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'), 'the reason is logged')
+  })
+
+  await t.test('answers a request without an upgrade with 426', async (t) => {
+    const response = await fetch(`http://127.0.0.1:${at.port}/ws/echo`)
+    t.equal(response.status, 426)
+    t.equal(response.headers.get('upgrade'), 'websocket')
+    t.match(await response.json(), { code: 'ERR_UPGRADE_REQUIRED' })
+  })
+
+  await t.test('a path that is no WebSocket answers an upgrade as any other request', async (t) => {
+    await t.rejects(connectWebSocket({ ...at, path: '/nothing' }, options), { message: /the server answered 404/ })
+    await t.rejects(connectWebSocket({ ...at, path: '/healthz' }, options), { message: /the server answered 200/ })
+  })
+
+  await t.test('an upgrade to another protocol is ignored, and the request answered', async (t) => {
+    const socket = await connect(target('http'))
+    socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n')
+    const answer = String(await readAll(socket))
+    t.match(answer, /^HTTP\/1\.1 200 OK\r\n/)
+    t.match(answer, /content-security-policy[^]*\r\n\r\n\{"status":"ok"\}$/i)
+    await until(() => log.some(({ msg, url }) => msg === 'request' && url === '/healthz'), 'it is logged')
+    const webSocketPath = await connect(target('http'))
+    webSocketPath.write('GET /ws/echo HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    t.match(String(await readAll(webSocketPath)), /^HTTP\/1\.1 426 /)
+    const reset = await connect(target('http'))
+    reset.write('GET / HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n')
+    reset.resetAndDestroy()
+  })
+
+  await t.test('offers no compression', async (t) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${at.port}/ws/echo`, { perMessageDeflate: true })
+    await once(socket, 'open')
+    t.equal(socket.extensions, '')
+    socket.close()
+  })
+
+  await t.test('refuses a message in more than 1,024 fragments', async (t) => {
+    const socket = await connectWebSocket(at, options)
+    const closed = once(socket, 'close')
+    for (let i = 0; i < 1026; i++) socket.send('x', { fin: false })
+    t.equal((await closed)[0], 1008)
+  })
+})
+
+t.test('a WebSocket client that is silent from one ping to the next is ended; one that answers stays', async (t) => {
+  const { target, log } = await serverFor(t, { WS_PING_MS: '200' })
+  const at = { ...target('http'), path: '/ws/echo' }
+  const answering = await connectWebSocket(at, options)
+  const silent = await connectWebSocket(at, options)
+  // A frame of 1 MiB that never ends: no pong can follow it.
+  ;(silent as unknown as { _socket: NodeJS.WritableStream })._socket.write(Buffer.from('82ff000000000010000000000000', 'hex'))
+  await once(silent, 'close')
+  t.equal(answering.readyState, WebSocket.OPEN)
+  await until(() => log.some(({ reason }) => reason === 'no pong: WS_PING_MS'), 'the reason is logged')
+  answering.close()
+})
+
+t.test('/ws/time runs one timer for all clients, and none without', async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const { target } = await serverFor(t)
+  const idle = timers()
+  const got: string[] = []
+  const onMessage = ({ data }: { data: Buffer }) => got.push(String(data))
+  const first = await connectWebSocket({ ...target('http'), path: '/ws/time' }, { ...options, onMessage })
+  await until(() => got.length === 1, 'the time comes at once')
+  const withOne = timers()
+  const second = await connectWebSocket({ ...target('http'), path: '/ws/time' }, { ...options, onMessage })
+  await until(() => got.length >= 4, 'then once a second to both')
+  t.equal(timers(), withOne, 'a second client adds no timer')
+  first.close()
+  second.close()
+  await Promise.all([once(first, 'close'), once(second, 'close')])
+  await until(() => timers() <= idle, 'the timer is gone')
+  t.match(got, Array(got.length).fill(/^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}$/))
+})
+
+t.test('HTTP', async (t) => {
+  const { app, target, endpoint } = await serverFor(t)
+  const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+
+  await t.test('the page has its title, its heading and a row with a line to paste for each service', async (t) => {
+    const { body, headers } = await app.inject({ url: '/', headers: html })
+    t.match(headers['content-type'], /^text\/html/)
+    t.match(body, '<title>Tornado Framework</title>')
+    t.match(body, '<h1>Welcome to the Tornado framework</h1>')
+    t.match(body, `printf &#39;Hello, world&#39; | nc -N 127.0.0.1 ${endpoint('echo').port}`)
+    t.match(body, `nc 127.0.0.1 ${endpoint('time').port} &lt;/dev/null`)
+    t.notMatch(body, /<script(?! src="\/)|style="|\son\w+="/, 'nothing inline')
+  })
+
+  await t.test('every answer has a strict Content-Security-Policy and its companions', async (t) => {
+    for (const url of ['/', '/healthz', '/nothing', '/assets/style.css']) {
+      const { headers } = await app.inject(url)
+      t.equal(headers['content-security-policy'], "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'")
+      t.equal(headers['x-content-type-options'], 'nosniff')
+      t.equal(headers['x-frame-options'], 'SAMEORIGIN')
+    }
+  })
+
+  await t.test('404 and 405 come as JSON or as HTML, as the client accepts', async (t) => {
+    const missing = await app.inject('/nothing?at=all')
+    t.equal(missing.statusCode, 404)
+    t.same(missing.json(), { statusCode: 404, error: 'Not Found', code: 'ERR_NOT_FOUND', message: 'There is nothing at /nothing' })
+    const socket = await connect(target('http'))
+    socket.write('GET /<b> HTTP/1.1\r\nHost: oneloop\r\nAccept: text/html\r\nConnection: close\r\n\r\n')
+    const page = String(await readAll(socket))
+    t.match(page, /^HTTP\/1\.1 404 Not Found\r\n[^]*content-type: text\/html/)
+    t.match(page, 'There is nothing at /&lt;b&gt;')
+    for (const url of ['/', '/healthz', '/assets/style.css']) {
+      const wrong = await app.inject({ method: 'POST', url })
+      t.equal(wrong.statusCode, 405, url)
+      t.equal(wrong.headers.allow, 'GET, HEAD')
+      t.match(wrong.json(), { code: 'ERR_METHOD_NOT_ALLOWED' })
+      t.match((await app.inject({ method: 'POST', url, headers: html })).body, '<h1>405 Method Not Allowed</h1>')
+    }
+    t.equal(missing.headers.vary, 'accept')
+  })
+
+  await t.test('/api/services has the fields that it promises', async (t) => {
+    const rows = (await app.inject('/api/services')).json() as { name: string }[]
+    t.match(rows.find(({ name }) => name === 'echo'), {
+      name: 'echo', transport: 'tcp', address: '127.0.0.1', port: Number, state: 'open', open: 0, total: 0, bytesIn: 0, bytesOut: 0, refused: 0
+    })
+    t.match(rows.find(({ name }) => name === 'ws-echo'), { transport: 'websocket', path: '/ws/echo', port: endpoint('http').port })
+  })
+
+  await t.test('a body above 1 MiB is refused with 413', async (t) => {
+    const { port } = target('http')
+    const response = await fetch(`http://127.0.0.1:${port}/nothing`, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x'.repeat(1_048_577) })
+    t.equal(response.status, 413)
+  })
+
+  await t.test('where it listens on all addresses, the lines to paste have the visitor\'s own name for it, if that is a name', async (t) => {
+    const { app } = await serverFor(t, { HOST: '::' })
+    const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
+    t.match(await page('lab.example:5001'), /nc lab\.example \d+/)
+    t.match(await page('[::1]:5001'), /nc ::1 \d+/)
+    for (const evil of ['x;reboot', '$(reboot)', '-e', 'a b', '"><script>']) t.match(await page(evil), /nc 127\.0\.0\.1 \d+/, evil)
+  })
+})
+
+t.test('headers that come too slowly are cut off with 408', async (t) => {
+  const { target } = await serverFor(t, { HTTP_HEADERS_MS: '100', HTTP_REQUEST_MS: '200' })
+  const socket = await connect(target('http'))
+  socket.write('GET / HTTP/1.1\r\nHost:')
+  t.match(String(await readAll(socket)), /^HTTP\/1\.1 408/)
+})
+
+t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_MS', async (t) => {
+  const { target, endpoint } = await serverFor(t, { HTTP_IDLE_MS: '300' })
+  const socket = await connect(target('http'))
+  socket.pause()
+  // Each a request of its own, far more answers than the buffers hold.
+  socket.write('GET /assets/style.css HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(990))
+  socket.write('GET /assets/style.css HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(20_000))
+  await until(() => endpoint('http').open === 1, 'it is in')
+  await until(() => endpoint('http').open === 0, 'it is ended')
+  socket.destroy()
+})
+
+t.test('the thousandth request on a connection is its last', async (t) => {
+  const { target } = await serverFor(t)
+  const socket = await connect(target('http'))
+  let text = ''
+  socket.on('data', (chunk) => { text += chunk })
+  socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(1000))
+  const answers = () => text.split(/(?=HTTP\/1\.1 200 OK)/)
+  await until(() => text.endsWith('}') && answers().length === 1000, 'a thousand answers')
+  t.match(answers()[998], /^connection: keep-alive/im)
+  t.match(answers()[999], /^connection: close/im)
+  socket.destroy()
+})
+
+t.test('refusals are logged at most once a second, and counted', async (t) => {
+  const { target, endpoint, log } = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
+  const holder = await connect(target('echo'))
+  await until(() => endpoint('echo').open === 1, 'it is full')
+  for (let i = 0; i < 20; i++) await readAll(await connect(target('echo')))
+  await until(() => endpoint('echo').refused === 20, 'all are counted')
+  t.ok(log.filter(({ msg }) => msg === 'refused').length < 5)
+  holder.destroy()
+})
+
+t.test('TCP', async (t) => {
+  await t.test('a silent client is ended after TCP_IDLE_MS', async (t) => {
+    const { target, log } = await serverFor(t, { TCP_IDLE_MS: '100' })
+    await readAll(await connect(target('echo'), { allowHalfOpen: true }))
+    await until(() => log.some(({ reason }) => reason === 'idle: TCP_IDLE_MS'), 'the reason is logged')
+  })
+
+  await t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, though it goes on sending', async (t) => {
+    const { target, log } = await serverFor(t, { TCP_FIN_MS: '200' })
+    const socket = await connect(target('time'), { allowHalfOpen: true })
+    const more = setInterval(() => socket.write('more'), 10)
+    t.teardown(() => clearInterval(more))
+    // Not once(): the RST that the server may end it with is an error event.
+    await new Promise((resolve) => { socket.resume().once('close', resolve) })
+    await until(() => log.some(({ service, msg }) => service === 'time' && msg === 'connection closed'), 'it is logged')
+    t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'no FIN from client: TCP_FIN_MS', bytesOut: 26 })
+  })
+
+  await t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and told of', async (t) => {
+    const { target, endpoint, log, events } = await serverFor(t, { TCP_MAX_CONNECTIONS: '2' })
+    const first = await connect(target('echo'))
+    const second = await connect(target('echo'))
+    await until(() => endpoint('echo').open === 2, 'two are in')
+    t.equal((await readAll(await connect(target('echo')))).length, 0)
+    await until(() => endpoint('echo').refused === 1, 'the third is counted')
+    t.match(log.find(({ msg }) => msg === 'refused'), { service: 'echo', reason: 'TCP_MAX_CONNECTIONS', count: 1 })
+    t.match(events.at(-1), { type: 'refuse', service: 'echo', reason: 'TCP_MAX_CONNECTIONS' })
+    t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', 'other services have room')
+    first.destroy()
+    second.destroy()
+  })
+})
+
+t.test('one connection more than HTTP_MAX_CONNECTIONS is turned away and counted', async (t) => {
+  const { target, endpoint } = await serverFor(t, { HTTP_MAX_CONNECTIONS: '1' })
+  const first = await connect(target('http'))
+  await until(() => endpoint('http').open === 1, 'one is in')
+  t.equal((await readAll(await connect(target('http')))).length, 0)
+  await until(() => endpoint('http').refused === 1, 'the second is counted')
+  first.destroy()
+})
+
+t.test('UDP', async (t) => {
+  await t.test('a datagram above UDP_MAX_BYTES, and one from an own port, get no answer and are counted', async (t) => {
+    const { target, endpoint, log } = await serverFor(t)
+    const echo = endpoint('udp-echo')
+    const sender = createSocket('udp4')
+    sender.send(Buffer.alloc(1473), target('udp-echo').port, '127.0.0.1')
+    await until(() => echo.refused === 1, 'it is counted')
+    t.match(log.find(({ msg }) => msg === 'refused'), { service: 'udp-echo', reason: 'UDP_MAX_BYTES' })
+    t.equal(echo.bytesOut, 0)
+    sender.close()
+  })
+
+  await t.test('two own echo ports do not talk to each other: one datagram in makes no second', async (t) => {
+    const { app } = await serverFor(t, { UDP_ECHO_PORT: '0,0' })
+    const [first, second] = app.endpoints.filter(({ name }) => name === 'udp-echo')
+    // A second server's own port as source, as a spoofed datagram would have it: bound here, where the guard sees its number.
+    const peer = createSocket({ type: 'udp4', reuseAddr: true })
+    peer.bind(0, '127.0.0.1')
+    await once(peer, 'listening')
+    if (second) second.port = peer.address().port
+    peer.send('loop', first?.port ?? 0, '127.0.0.1')
+    await until(() => first?.total === 1, 'it arrived')
+    t.equal(await settled(() => first?.total ?? 0), 1)
+    t.equal(first?.refused, 1)
+    t.equal(first?.bytesOut, 0)
+    peer.close()
+  })
+
+  await t.test('ports below 1024 get no answer', async (t) => {
+    const { target, endpoint } = await serverFor(t)
+    const chargen = createSocket('udp4')
+    chargen.bind(19, '127.0.0.1')
+    const [bound] = await Promise.race([once(chargen, 'listening').then(() => [true]), once(chargen, 'error').then(() => [false])])
+    if (!bound) {
+      t.pass('no right to bind port 19', { skip: true })
+      return
+    }
+    chargen.send('chargen', target('udp-echo').port, '127.0.0.1')
+    await until(() => endpoint('udp-echo').refused === 1, 'it is counted')
+    t.equal(endpoint('udp-echo').bytesOut, 0)
+    chargen.close()
+  })
+
+  t.ok(['224.0.0.1', '239.1.1.1', '255.255.255.255', '0.0.0.0', 'ff02::1'].every(isMulticastOrBroadcast))
+  t.notOk(['127.0.0.1', '192.0.2.1', '223.255.255.255', '::1', 'fe80::1'].some(isMulticastOrBroadcast))
+})
+
+t.test('a service may answer long after the client\'s FIN', async (t) => {
+  const late = defineTcpService({
+    name: 'late',
+    ports: [1],
+    summary: '',
+    example: {},
+    onConnection: (client) => ({
+      data () {},
+      end () { setTimeout(() => client.end('late'), 50) }
+    })
+  })
+  const config = loadConfig(FREE_PORTS)
+  const app = await buildApp({ ...config, ports: { ...config.ports, late: { variable: 'LATE_PORT', ports: [0], isSet: true } } }, pino({ level: 'silent' }), [late])
+  t.teardown(() => app.close())
+  await app.ready()
+  const port = app.endpoints.find(({ name }) => name === 'late')?.port ?? 0
+  t.equal(String(await ask({ host: '127.0.0.1', port }, options)), 'late')
+})
+
+t.test('a service that fails loses that client and no other', async (t) => {
+  const log: { level: number, msg: string }[] = []
+  const bad = [
+    defineTcpService({
+      name: 'bad',
+      ports: [1],
+      summary: '',
+      example: {},
+      onConnection: () => () => { throw new Error('a bad service') }
+    }),
+    defineUdpService({
+      name: 'worse',
+      ports: [1],
+      summary: '',
+      example: {},
+      onMessage (message) {
+        if (message.length === 1) throw new Error('a bad service')
+        return Buffer.concat([message, message])
+      }
+    })
+  ]
+  const config = loadConfig(FREE_PORTS)
+  const ports = { ...config.ports, bad: { variable: 'BAD_PORT', ports: [0], isSet: true }, worse: { variable: 'WORSE_PORT', ports: [0], isSet: true } }
+  const app = await buildApp({ ...config, ports }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), bad)
+  t.teardown(() => app.close())
+  await app.ready()
+  const port = (name: string) => app.endpoints.find((one) => one.name === name)?.port ?? 0
+  const other = await connect({ host: '127.0.0.1', port: port('bad') })
+  const socket = await connect({ host: '127.0.0.1', port: port('bad') })
+  socket.write('x')
+  await readAll(socket)
+  t.match(log, [{ level: 50, msg: 'the service failed' }, { msg: 'connection closed', reason: 'service failed' }])
+  t.equal(app.endpoints.find((one) => one.name === 'bad')?.open, 1, 'the other client is still there')
+  other.destroy()
+  const sender = createSocket('udp4')
+  sender.send('x', port('worse'), '127.0.0.1')
+  await until(() => log.filter(({ level }) => level === 50).length === 2, 'the error is logged')
+  sender.send('xx', port('worse'), '127.0.0.1')
+  const worse = app.endpoints.find((one) => one.name === 'worse')
+  await until(() => worse?.refused === 1, 'a reply larger than its request is dropped')
+  t.equal(worse?.bytesOut, 0)
+  sender.close()
+})
+
+t.test('a request under way is logged with its connection', async (t) => {
+  const { target, log } = await serverFor(t)
+  const sent = request({ ...target('http'), path: `/${'x'.repeat(1000)}\u007f`.replace('\u007f', '%1b') }).end()
+  const [response] = await once(sent, 'response')
+  response.resume()
+  await once(response, 'end')
+  const line = log.find(({ msg }) => msg === 'request')
+  t.match(line, { service: 'http', connection: 1, method: 'GET', status: 404 })
+  t.ok(String(line?.url).length <= 257, 'and bounded')
+})

@@ -1,0 +1,86 @@
+/** A server on free ports for one test, its log and its feed, and ways to wait for things without guessing how long they take. */
+import { connect as connectSocket, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import type { Target } from '../src/address.ts'
+import type { App } from '../src/app.ts'
+import { loadConfig, portVariable, type Values } from '../src/config.ts'
+import type { Endpoint } from '../src/endpoint.ts'
+import type { FeedEvent } from '../src/feed.ts'
+import { start } from '../src/server.ts'
+import { rawServices } from '../src/sockets/index.ts'
+
+export const TIMEOUT_MS = 10_000
+
+/** Every service on as many free ports as it has default ones. */
+export const FREE_PORTS: Values = Object.fromEntries([
+  ['HTTP_PORT', '0'],
+  ...rawServices.map(({ name, ports }) => [portVariable(name), ports.map(() => '0').join(',')])
+])
+
+export interface LogLine { level: number, msg: string, service?: string, [key: string]: unknown }
+
+export interface TestServer {
+  readonly app: App
+  readonly log: LogLine[]
+  readonly events: FeedEvent[]
+  endpoint (name: string): Endpoint
+  target (name: string): Target
+}
+
+/** Starts a server that the test closes at its end. */
+export async function serverFor (t: Test, settings: Values = {}): Promise<TestServer> {
+  const log: LogLine[] = []
+  const logger = pino({ level: settings.LOG_LEVEL ?? 'debug' }, { write: (line: string) => { log.push(JSON.parse(line) as LogLine) } })
+  const app = await start(loadConfig({}, { ...FREE_PORTS, DRAIN_MS: '2000', ...settings }), logger)
+  const events: FeedEvent[] = []
+  const unsubscribe = app.feed.subscribe((event) => events.push(event))
+  t.teardown(async () => {
+    unsubscribe()
+    await app.close()
+  })
+  const endpoint = (name: string) => {
+    const found = app.endpoints.find((one) => one.name === name)
+    if (!found) throw new Error(`no endpoint ${name}`)
+    return found
+  }
+  return { app, log, events, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
+}
+
+/** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
+export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + TIMEOUT_MS
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`)
+    await delay(5)
+  }
+}
+
+/** Waits until `read` gives the same value for 300 ms: the only way to see that something has stopped moving. */
+export async function settled (read: () => number): Promise<number> {
+  for (let last = read(), still = 0; ;) {
+    await delay(20)
+    const now = read()
+    still = now === last ? still + 1 : 0
+    last = now
+    if (still === 15) return now
+  }
+}
+
+/** A connected socket whose errors the test does not care about. */
+export async function connect (target: Target, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
+  const socket = connectSocket({ host: target.host, port: target.port, noDelay: true, ...options })
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Everything that a socket receives until its end or its death. */
+export async function readAll (socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk) => chunks.push(chunk))
+  await new Promise((resolve) => { socket.once('end', resolve).once('close', resolve) })
+  return Buffer.concat(chunks)
+}

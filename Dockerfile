@@ -21,7 +21,8 @@ WORKDIR /app
 RUN ln -s /app/dist/cli.js /usr/local/bin/oneloop
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/package.json /app/LICENSE ./
-COPY --from=build /app/web web
+COPY --from=build /app/web/assets web/assets
+COPY --from=build /app/web/templates web/templates
 COPY --from=build /app/dist dist
 
 # On the default, loopback, no published port would reach the server.

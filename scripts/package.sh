@@ -28,10 +28,10 @@ finish () {
 trap finish EXIT
 
 tarball=$folder/$(npm pack --silent --pack-destination "$folder")
-others () { tar -tzf "$tarball" | grep -vE '^package/(dist/.*\.js|web/(assets|templates)/[^/]+|README\.md|LICENSE|package\.json)$'; }
+others () { tar -tzf "$tarball" | grep -vE '^package/(dist/.*\.js|dist/web/style\.css|web/(assets|templates)/[^/]+|README\.md|LICENSE|package\.json)$'; }
 holds () { tar -tzf "$tarball" | grep -x "package/$1" >/dev/null; }
 check 'it holds dist, web, README, licence, and nothing else' test -z "$(others)"
-for file in dist/cli.js web/templates/page.eta web/assets/style.css README.md LICENSE; do check "it holds $file" holds "$file"; done
+for file in dist/cli.js dist/web/page.js dist/web/style.css web/templates/page.eta web/assets/icon.svg README.md LICENSE; do check "it holds $file" holds "$file"; done
 
 mkdir "$folder/empty"
 cd "$folder/empty"
@@ -47,6 +47,8 @@ for _ in $(seq 300); do
 done
 served () { curl -fsS "http://127.0.0.1:$port/" | grep "Welcome to the Tornado framework" >/dev/null; }
 check 'npx oneloop from the tarball, in an empty folder, serves the page' served
+scripted () { curl -fsS "http://127.0.0.1:$port/assets/page.js" | grep /ws/loop >/dev/null; }
+check 'and its script' scripted
 kill -TERM "$server"
 wait "$server" || true
 server=

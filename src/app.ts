@@ -4,14 +4,18 @@ import type { Config } from './config.ts'
 import { core } from './plugins/core.ts'
 import { errors } from './plugins/errors.ts'
 import { http } from './plugins/http.ts'
+import { loop } from './plugins/loop.ts'
 import { tcp } from './plugins/tcp.ts'
 import { udp } from './plugins/udp.ts'
 import { web } from './plugins/web.ts'
 import { websocket } from './plugins/websocket.ts'
 import { health } from './routes/health.ts'
+import { lab } from './routes/lab.ts'
 import { page } from './routes/page.ts'
 import { services } from './routes/services.ts'
 import { wsEcho } from './routes/ws-echo.ts'
+import { wsFeed } from './routes/ws-feed.ts'
+import { wsLoop } from './routes/ws-loop.ts'
 import { wsTime } from './routes/ws-time.ts'
 import type { RawService, TcpService, UdpService } from './service.ts'
 import { rawServices } from './sockets/index.ts'
@@ -41,13 +45,17 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   // Before every route, so that it knows each one's methods.
   await app.register(errors)
   await app.register(web)
+  await app.register(loop)
   await app.register(http)
-  await app.register(websocket, { services: [wsEcho, wsTime()] })
+  await app.register(websocket, {
+    services: [wsEcho, wsTime(), wsFeed(app.feed, app.loop.probePeers), wsLoop(app.loop, app.endpoints)]
+  })
   await app.register(tcp, { services: raw.filter((service): service is TcpService => service.transport === 'tcp') })
   await app.register(udp, { services: raw.filter((service): service is UdpService => service.transport === 'udp') })
 
   await app.register(page)
   await app.register(health)
   await app.register(services)
+  if (config.lab) await app.register(lab)
   return app
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The command line. The only reader of the process's arguments. */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { ClientError } from './clients/client-error.ts'
 import { checkCommand } from './commands/check.ts'
@@ -12,12 +11,11 @@ import { udpCommand } from './commands/udp.ts'
 import { wsCommand } from './commands/ws.ts'
 import { ConfigError } from './config.ts'
 import { StartError } from './start-error.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+import { VERSION } from './version.ts'
 
 const program = new Command('oneloop')
   .description('HTTP, WebSocket, raw TCP and raw UDP from one process and one event loop, and a client for each.')
-  .version(version)
+  .version(VERSION)
   .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or settings.')
   .addCommand(serveCommand(), { isDefault: true })
 for (const command of [...tcpCommands(), sinkCommand(), udpCommand(), wsCommand(), checkCommand()]) program.addCommand(command)

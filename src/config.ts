@@ -20,6 +20,7 @@ export const flag = (variable: string): string => `--${variable.toLowerCase().re
 const fixed = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', format: 'ip', description: 'Address to listen on; 0.0.0.0 or :: for all' }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info', description: 'Least important log lines to write' }),
+  LAB: Type.Enum(['on', 'off'], { default: 'on', description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
   DRAIN_MS: milliseconds(10_000, 1000, 600_000, 'Time to shut down in, whatever clients do'),
   HTTP_MAX_CONNECTIONS: count(1500, 1, 100_000, 'Open connections of each HTTP port, WebSockets among them'),
   HTTP_MAX_BODY_BYTES: count(1_048_576, 0, 1_073_741_824, 'Largest request body'),
@@ -64,6 +65,8 @@ export interface PortSetting {
 export interface Config {
   readonly host: string
   readonly logLevel: string
+  /** Whether visitors of the page may block the loop and have clients run. */
+  readonly lab: boolean
   readonly drainMs: number
   /** By the service's name; `http` among them. */
   readonly ports: Readonly<Record<string, PortSetting>>
@@ -112,6 +115,7 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
   return {
     host: values.HOST,
     logLevel: values.LOG_LEVEL,
+    lab: values.LAB === 'on',
     drainMs: values.DRAIN_MS,
     ports: portSettings,
     http: {

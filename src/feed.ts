@@ -1,5 +1,5 @@
 /** The feed: what happens on every protocol, told to whoever listens. Sizes only, never contents. */
-import type { Transport } from './service.ts'
+import type { Transport } from './transport.ts'
 
 export interface FeedEvent {
   /** Milliseconds since the epoch. */

@@ -1,6 +1,8 @@
 /** What a service is, and all it may touch: a pure description of a protocol that knows no server. */
 
-export type Transport = 'http' | 'websocket' | 'tcp' | 'udp'
+import type { Transport } from './transport.ts'
+
+export type { Transport }
 
 /** The remote end of a connection or the sender of a datagram. IPv4 is written as IPv4 on a dual-stack socket too. */
 export interface Peer {
@@ -10,8 +12,10 @@ export interface Peer {
 
 /** One question and answer that shows a service at work; `oneloop check` and the lines to paste are made from it. */
 export interface Example {
-  /** What the client sends; nothing for a service that speaks first. */
+  /** What the client sends; nothing for a service that only speaks. */
   readonly send?: string
+  /** The service speaks first, and its client waits for that. */
+  readonly isGreeted?: true
   /** What the whole answer matches; nothing for a service that never answers. */
   readonly answer?: RegExp
 }
@@ -66,6 +70,8 @@ export interface WebSocketClient {
   readonly isBehind: boolean
   /** Queues one message: a string as text, bytes as binary unless said otherwise. */
   send(message: Uint8Array | string, isBinary?: boolean): void
+  /** Queues a close frame (RFC 6455, section 7.4.1), its reason of at most 123 bytes. */
+  close(code: number, reason: string): void
 }
 
 export interface WebSocketReceiver {
@@ -73,9 +79,12 @@ export interface WebSocketReceiver {
   close?(): void
 }
 
-export interface WebSocketService extends Description {
+export interface WebSocketDescription extends Description {
   readonly transport: 'websocket'
   readonly path: string
+}
+
+export interface WebSocketService extends WebSocketDescription {
   onConnection(client: WebSocketClient): ((message: Buffer, isBinary: boolean) => void) | WebSocketReceiver | void
 }
 

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { portVariable, settings } from '../src/config.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
+import { WS_FEED } from '../src/routes/ws-feed.ts'
+import { WS_LOOP } from '../src/routes/ws-loop.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
 import { rawServices } from '../src/sockets/index.ts'
 import { serverFor } from './support.ts'
@@ -13,7 +15,7 @@ const TRANSPORTS = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP
 t.test('default ports and names are unique', async (t) => {
   const ports = [...rawServices.flatMap(({ transport, ports }) => ports.map((port) => `${transport} ${port}`)), 'tcp 5001']
   t.same(ports, [...new Set(ports)])
-  const names = [...rawServices, wsEcho, wsTime()].map(({ name }) => name)
+  const names = [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP].map(({ name }) => name)
   t.same(names, [...new Set(names)])
 })
 
@@ -39,7 +41,7 @@ t.test('every endpoint is in the API, on the page, in the README and in docs/pro
 })
 
 t.test('every service has an example: something to send, or an answer to expect, or both', async (t) => {
-  for (const { name, example } of [...rawServices, wsEcho, wsTime()]) t.ok(example.answer ?? example.send, name)
+  for (const { name, example } of [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP]) t.ok(example.answer ?? example.send, name)
 })
 
 t.test('every port is exposed by the image and published by compose.yaml', async (t) => {

@@ -26,6 +26,8 @@ export interface TestServer {
   readonly app: App
   readonly log: LogLine[]
   readonly events: FeedEvent[]
+  /** Ends `events`, for a test of a feed that nobody watches. */
+  unsubscribe (): void
   endpoint (name: string): Endpoint
   target (name: string): Target
 }
@@ -46,7 +48,7 @@ export async function serverFor (t: Test, settings: Values = {}): Promise<TestSe
     if (!found) throw new Error(`no endpoint ${name}`)
     return found
   }
-  return { app, log, events, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
+  return { app, log, events, unsubscribe, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
 }
 
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */

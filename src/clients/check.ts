@@ -17,6 +17,9 @@ export interface Listed {
   readonly total?: number
 }
 
+/** A service, as far as a client needs to know it. */
+export type Known = Pick<Service, 'name' | 'transport' | 'example'>
+
 export interface Checked {
   readonly name: string
   readonly transport: string
@@ -37,13 +40,13 @@ export async function listServices (target: Target, timeoutMs: number): Promise<
 }
 
 /** Checks one listed service after the other, so that no round trip waits for another. */
-export async function check (host: string, listed: readonly Listed[], known: readonly Service[], { timeoutMs, http }: { timeoutMs: number, http?: Target | undefined }): Promise<Checked[]> {
+export async function check (host: string, listed: readonly Listed[], known: readonly Known[], { timeoutMs, http }: { timeoutMs: number, http?: Target | undefined }): Promise<Checked[]> {
   const results: Checked[] = []
   for (const row of listed) results.push(await checkOne(host, row, known, timeoutMs, http))
   return results
 }
 
-async function checkOne (host: string, row: Listed, known: readonly Service[], timeoutMs: number, http?: Target): Promise<Checked> {
+async function checkOne (host: string, row: Listed, known: readonly Known[], timeoutMs: number, http?: Target): Promise<Checked> {
   const { name, transport, port, state } = row
   const about = { name, transport, port }
   if (state === 'off') return { ...about, result: 'off' }

@@ -15,11 +15,13 @@ export interface Dialogue extends TcpOptions {
   readonly send?: Uint8Array | AsyncIterable<Uint8Array> | undefined
   /** Receives the answer as it comes. */
   readonly onData: (chunk: Buffer) => void
+  readonly onConnect?: () => void
 }
 
 /** Connects, sends everything and a FIN, and reads until the server's FIN. */
-export async function talk (target: Target, { send, onData, timeoutMs }: Dialogue): Promise<void> {
+export async function talk (target: Target, { send, onData, onConnect, timeoutMs }: Dialogue): Promise<void> {
   await withSocket(target, timeoutMs, async (socket) => {
+    onConnect?.()
     const answered = readAll(socket, onData)
     // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
     answered.catch(() => {})

@@ -1,4 +1,5 @@
 /** Clients of the WebSocket services. Every promise rejects with a ClientError alone. */
+import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Target } from '../address.ts'
 import { ClientError, explain, timedOut } from './client-error.ts'
@@ -11,15 +12,18 @@ export interface ConnectOptions {
   readonly timeoutMs: number
   /** Told of every message: from here, because the first may arrive together with the server's handshake. */
   readonly onMessage?: (message: Message) => void
+  /** Told of the TCP connection, once the server has agreed to the upgrade. */
+  readonly onSocket?: (socket: Socket) => void
 }
 
 /** Resolves to an open WebSocket. */
-export function connect (target: WebSocketTarget, { timeoutMs, onMessage }: ConnectOptions): Promise<WebSocket> {
+export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSocket }: ConnectOptions): Promise<WebSocket> {
   const { host, port, path } = target
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://${host.includes(':') ? `[${host}]` : host}:${port}${path}`, { perMessageDeflate: false })
     const timer = setTimeout(() => { reject(timedOut(target, timeoutMs)); socket.terminate() }, timeoutMs)
     if (onMessage) socket.on('message', (data, isBinary) => onMessage({ data: data as Buffer, isBinary }))
+    if (onSocket) socket.once('upgrade', (response) => onSocket(response.socket))
     // Stays attached: a later error is followed by 'close', which is where users of the socket learn of it.
     socket.on('error', (error) => { clearTimeout(timer); reject(explain(error, 'cannot connect to', target)) })
     socket.once('unexpected-response', (_request, response) => {

@@ -78,12 +78,16 @@ export const http = fastifyPlugin(async function http (app) {
   app.addHook('onResponse', async (request, reply) => {
     const { socket } = request.raw
     const seen = tracked.get(socket)
-    request.log.info({
-      method: request.method,
-      url: printable(request.url),
-      status: reply.statusCode,
-      durationMs: Math.round(reply.elapsedTime)
-    }, 'request')
+    // Ten a second would hide all others.
+    const isProbe = seen !== undefined && app.loop.probePeers.has(seen.connection.peer)
+    if (!isProbe) {
+      request.log.info({
+        method: request.method,
+        url: printable(request.url),
+        status: reply.statusCode,
+        durationMs: Math.round(reply.elapsedTime)
+      }, 'request')
+    }
     if (!seen) return
     seen.requests--
     count(socket, seen)

@@ -7,7 +7,7 @@ import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
 
 // From src/plugins and from dist/plugins alike.
-const WEB = fileURLToPath(new URL('../../web/', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export const web = fastifyPlugin(async function web (app) {
   await app.register(fastifyHelmet, {
@@ -29,7 +29,13 @@ export const web = fastifyPlugin(async function web (app) {
     crossOriginOpenerPolicy: false,
     originAgentCluster: false
   })
-  await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${WEB}templates`, viewExt: 'eta' })
-  // Without the wildcard every file is a route of its own, so that 404 and 405 hold for files too.
-  await app.register(fastifyStatic, { root: `${WEB}assets`, prefix: '/assets/', wildcard: false, maxAge: '1h' })
+  await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${ROOT}web/templates`, viewExt: 'eta' })
+  await app.register(fastifyStatic, {
+    root: [`${ROOT}web/assets`, `${ROOT}dist/web`],
+    prefix: '/assets/',
+    // Every file is a route of its own, so that 404 and 405 hold for files too.
+    wildcard: false,
+    // Asked for again with each page, answered with 304: a page and its script are of one version.
+    maxAge: 0
+  })
 })

@@ -59,6 +59,11 @@ export class WebSocketSession implements WebSocketClient {
     if (this.isBehind) socket.pause()
   }
 
+  close (code: number, reason: string): void {
+    this.#connection.because(reason)
+    this.#socket.close(code, reason)
+  }
+
   readonly #onSent = (): void => {
     if (!this.#socket.isPaused) return
     // Its pong waits unread, but a client that takes what was held back for it is there.

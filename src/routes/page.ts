@@ -1,8 +1,10 @@
-/** The page: what this server is, and every service with a line to try it. */
+/** The page: what this server is, every service with lines to try it, and the live lab. */
 import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatAddress, reachable } from '../address.ts'
-import { pasteLine } from '../paste-line.ts'
+import { counts, facts } from '../facts.ts'
+import { lessonCode } from '../lab/lessons.ts'
+import { pasteLines } from '../paste-line.ts'
 
 export async function page (app: FastifyInstance): Promise<void> {
   app.get('/', async (request, reply) => {
@@ -11,10 +13,18 @@ export async function page (app: FastifyInstance): Promise<void> {
       return {
         ...endpoint,
         where: endpoint.port === null ? '–' : `${formatAddress(host, endpoint.port)}${endpoint.path ?? ''}`,
-        paste: endpoint.state === 'open' ? pasteLine(endpoint, host) : ''
+        lines: endpoint.state === 'open' ? pasteLines(endpoint, host) : []
       }
     })
-    return reply.view('page', { rows })
+    // What a second look would show differently must not come from a cache.
+    reply.header('cache-control', 'no-store')
+    return reply.view('page', {
+      rows,
+      isLab: app.config.lab,
+      lessonCode,
+      process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
+      counts: counts(app.endpoints)
+    })
   })
 }
 

@@ -8,7 +8,7 @@ export default defineTcpService({
   name: 'exchange',
   ports: [12121],
   summary: 'Greets, takes one message, answers it, then closes.',
-  example: { send: 'Hello, world', answer: /^Welcome to the exchange: send one message\r\nReceived: Hello, world\r\n$/ },
+  example: { isGreeted: true, send: 'Hello, world', answer: /^Welcome to the exchange: send one message\r\nReceived: Hello, world\r\n$/ },
   onConnection: (client) => {
     client.write('Welcome to the exchange: send one message\r\n')
     // One write: a tutorial's client takes the answer with a single recv().

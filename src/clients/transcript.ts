@@ -1,0 +1,147 @@
+/** Plays a client against one service, and writes down what went over the wire, step by step. */
+import { formatAddress, type Target } from '../address.ts'
+import type { Segment, Transcript } from '../messages.ts'
+import type { Example } from '../service.ts'
+import type { Transport } from '../transport.ts'
+import { ClientError } from './client-error.ts'
+import { talk } from './tcp.ts'
+import { sendDatagram } from './udp.ts'
+import { connect } from './websocket.ts'
+
+export interface Played {
+  readonly name: string
+  readonly transport: Transport
+  readonly example: Example
+  readonly path?: string | undefined
+}
+
+const MAX_SEGMENTS = 64
+/** Of one segment, the bytes that are shown. */
+const MAX_SHOWN_BYTES = 1024
+/** How long a service that never answers is waited for. */
+const SILENCE_MS = 300
+const PARTS = 3
+
+class Recorder {
+  readonly segments: Segment[] = []
+  omitted = 0
+  readonly #started = performance.now()
+
+  add (direction: Segment['direction'], what: Segment['what'], data: Uint8Array = Buffer.alloc(0), note?: string): void {
+    if (this.segments.length === MAX_SEGMENTS) {
+      this.omitted++
+      return
+    }
+    const shown = Buffer.from(data.subarray(0, MAX_SHOWN_BYTES))
+    this.segments.push({
+      ms: Number((performance.now() - this.#started).toFixed(2)),
+      direction,
+      what,
+      bytes: data.length,
+      hex: shown.toString('hex'),
+      text: shown.toString('utf8'),
+      ...(note !== undefined && { note })
+    })
+  }
+}
+
+/** Resolves to what happened; a conversation that broke off says why in `error`. */
+export async function play (service: Played, target: Target, timeoutMs: number): Promise<Transcript> {
+  const recorder = new Recorder()
+  const { segments } = recorder
+  const address = `${formatAddress(target.host, target.port)}${service.path ?? ''}`
+  let error: string | undefined
+  try {
+    await players[service.transport](service, target, recorder, timeoutMs)
+  } catch (cause) {
+    if (!(cause instanceof ClientError)) throw cause
+    error = cause.message
+  }
+  return { service: service.name, address, segments, omitted: recorder.omitted, ...(error !== undefined && { error }) }
+}
+
+type Player = (service: Played, target: Target, recorder: Recorder, timeoutMs: number) => Promise<void>
+
+const players: Readonly<Record<Transport, Player>> = {
+  async http (_service, target, recorder, timeoutMs) {
+    const request = Buffer.from(`GET /healthz HTTP/1.1\r\nHost: ${formatAddress(target.host, target.port)}\r\nConnection: close\r\n\r\n`)
+    await playTcp([request], false, target, recorder, timeoutMs)
+  },
+
+  async tcp ({ example }, target, recorder, timeoutMs) {
+    await playTcp(thirds(example.send), example.isGreeted ?? false, target, recorder, timeoutMs)
+  },
+
+  async websocket ({ example, path = '/' }, target, recorder, timeoutMs) {
+    const messages = thirds(example.send)
+    await new Promise<void>((resolve, reject) => {
+      let wanted = Math.max(messages.length, 1)
+      const opening = connect({ ...target, path }, {
+        timeoutMs,
+        onSocket: () => recorder.add('received', 'connect', undefined, '101 Switching Protocols'),
+        onMessage ({ data, isBinary }) {
+          recorder.add('received', isBinary ? 'binary' : 'text', data)
+          if (--wanted > 0) return
+          opening.then((socket) => {
+            recorder.add('sent', 'close', undefined, '1000')
+            socket.close(1000)
+          }, reject)
+        }
+      })
+      opening.then((socket) => {
+        const timer = setTimeout(() => socket.terminate(), timeoutMs)
+        socket.once('close', (code, reason) => {
+          clearTimeout(timer)
+          recorder.add('received', 'close', undefined, `${code} ${reason}`.trim())
+          resolve()
+        })
+        for (const message of messages) {
+          socket.send(message, { binary: false })
+          recorder.add('sent', 'text', message)
+        }
+      }, reject)
+    })
+  },
+
+  async udp ({ example }, target, recorder, timeoutMs) {
+    const isAnswered = example.answer !== undefined
+    for (const message of isAnswered ? thirds(example.send) : [Buffer.from(example.send ?? '')]) {
+      recorder.add('sent', 'datagram', message)
+      const answer = await sendDatagram(target, message, { timeoutMs, isAnswered })
+      if (answer) recorder.add('received', 'datagram', answer)
+    }
+    if (isAnswered) return
+    await new Promise((resolve) => { setTimeout(resolve, SILENCE_MS) })
+    recorder.add('received', 'silence', undefined, 'it never answers')
+  }
+}
+
+async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Target, recorder: Recorder, timeoutMs: number): Promise<void> {
+  let greeted = () => {}
+  const greeting = new Promise<void>((resolve) => { greeted = resolve })
+  async function * send () {
+    if (isGreeted) await greeting
+    for (const part of parts) {
+      recorder.add('sent', 'data', part)
+      yield part
+    }
+    recorder.add('sent', 'fin')
+  }
+  await talk(target, {
+    timeoutMs,
+    send: send(),
+    onConnect: () => recorder.add('sent', 'connect'),
+    onData (chunk) {
+      recorder.add('received', 'data', chunk)
+      greeted()
+    }
+  })
+  recorder.add('received', 'fin')
+}
+
+/** A text in three parts, so that it can be seen which transports keep them apart. */
+function thirds (text = ''): Buffer[] {
+  const bytes = Buffer.from(text)
+  const size = Math.ceil(bytes.length / PARTS)
+  return Array.from({ length: PARTS }, (_part, index) => bytes.subarray(index * size, (index + 1) * size)).filter(({ length }) => length > 0)
+}

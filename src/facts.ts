@@ -1,0 +1,21 @@
+/** What the page shows of the process and of its services, now. */
+import type { Endpoint } from './endpoint.ts'
+import type { ProcessFacts, ServiceCounts } from './messages.ts'
+
+/** Of every endpoint, what changes. */
+export function counts (endpoints: readonly Endpoint[]): ServiceCounts[] {
+  return endpoints.map(({ name, port, state, open, total, bytesIn, bytesOut, refused }) =>
+    ({ name, port, state, open, total, bytesIn, bytesOut, refused }))
+}
+
+export function facts (endpoints: readonly Endpoint[]): ProcessFacts {
+  const { rss, heapUsed } = process.memoryUsage()
+  return {
+    uptimeS: Math.floor(process.uptime()),
+    rss,
+    heapUsed,
+    // A WebSocket service has no socket of its own: it listens on HTTP's.
+    listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').length,
+    connected: endpoints.reduce((sum, { open }) => sum + open, 0)
+  }
+}

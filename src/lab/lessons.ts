@@ -1,0 +1,103 @@
+/** Block, Wait, Worker: the three ways to spend half a second, and how much of it visitors may spend. */
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import type { LessonKind, LessonResult } from '../messages.ts'
+import type { Transport } from '../transport.ts'
+
+/* The page shows these as they run. */
+
+function block (ms: number) {
+  const end = performance.now() + ms
+  while (performance.now() < end) { /* busy */ }
+}
+
+async function wait (ms: number) {
+  // Meanwhile everybody else has a turn.
+  await sleep(ms)
+}
+
+async function worker (ms: number) {
+  const thread = new Worker(`(${block})(${ms})`, { eval: true })
+  await once(thread, 'exit')
+}
+
+export const lessons: Readonly<Record<LessonKind, (ms: number) => void | Promise<void>>> = { block, wait, worker }
+
+export const MAX_LESSON_MS = 2000
+const WINDOW_MS = 60_000
+/** Of a minute, what may be spent in Block and Worker: a fifth. */
+const BUDGET_MS = WINDOW_MS / 5
+
+export class LessonRefused extends Error {
+  readonly statusCode = 429
+  readonly code: 'ERR_LAB_BUSY' | 'ERR_LAB_BUDGET'
+  readonly retryMs: number
+
+  constructor (code: LessonRefused['code'], reason: string, retryMs: number) {
+    super(`${reason}: try again in ${Math.ceil(retryMs / 1000)} s`)
+    this.name = 'LessonRefused'
+    this.code = code
+    this.retryMs = retryMs
+  }
+}
+
+/** One lesson at a time, and at most a fifth of any minute at work. */
+export class LessonBudget {
+  #spent: { readonly at: number, readonly ms: number }[] = []
+  #running: { readonly kind: LessonKind, readonly until: number } | undefined
+
+  /** Takes the turn, or throws a LessonRefused. `now` in milliseconds. */
+  begin (kind: LessonKind, ms: number, now: number): void {
+    if (this.#running) {
+      const retryMs = Math.max(this.#running.until - now, 100)
+      throw new LessonRefused('ERR_LAB_BUSY', `${NAMES[this.#running.kind]} is running, and one lesson runs at a time`, retryMs)
+    }
+    if (kind !== 'wait') this.#spend(kind, ms, now)
+    this.#running = { kind, until: now + ms }
+  }
+
+  end (): void {
+    this.#running = undefined
+  }
+
+  #spend (kind: LessonKind, ms: number, now: number): void {
+    this.#spent = this.#spent.filter(({ at }) => at + WINDOW_MS > now)
+    let excess = this.#spent.reduce((sum, one) => sum + one.ms, ms) - BUDGET_MS
+    for (const one of this.#spent) {
+      if (excess <= 0) break
+      excess -= one.ms
+      if (excess <= 0) throw new LessonRefused('ERR_LAB_BUDGET', `${NAMES[kind]} has had its fifth of this minute`, one.at + WINDOW_MS - now)
+    }
+    this.#spent.push({ at: now, ms })
+  }
+}
+
+const NAMES: Readonly<Record<LessonKind, string>> = { block: 'Block', wait: 'Wait', worker: 'Worker' }
+const PROTOCOLS: Readonly<Record<Transport, string>> = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' }
+
+/** `Block 500 ms: HTTP waited 503 ms, …`, `Wait 500 ms: nobody waited longer than 2 ms`. */
+export function sentence ({ kind, ms, waited }: Pick<LessonResult, 'kind' | 'ms' | 'waited'>): string {
+  const lanes = Object.entries(waited) as [Transport, number | null][]
+  const name = `${NAMES[kind]} ${ms} ms`
+  if (lanes.length === 0) return `${name}: there was no probe to measure with.`
+  const lost = lanes.filter(([, slowest]) => slowest === null).map(([transport]) => `${PROTOCOLS[transport]} got no answer`)
+  const answered = lanes.filter((lane): lane is [Transport, number] => lane[1] !== null)
+  const told = kind === 'block'
+    ? answered.map(([transport, slowest], index) => `${PROTOCOLS[transport]} ${index === 0 ? 'waited ' : ''}${Math.round(slowest)} ms`)
+    : answered.length > 0 ? [`nobody waited longer than ${Math.ceil(Math.max(...answered.map(([, slowest]) => slowest)))} ms`] : []
+  return `${name}: ${[...told, ...lost].join(', ')}.`
+}
+
+/** The lessons' own source, as it runs. */
+export const lessonCode: Readonly<Record<LessonKind, string>> = {
+  block: source(block),
+  wait: source(wait),
+  worker: source(worker)
+}
+
+/** What the compiler leaves of a function: indented by four, ended with semicolons. Types that were only blanked out leave gaps. */
+function source (lesson: (ms: number) => unknown): string {
+  const [head = '', ...body] = String(lesson).split('\n')
+  return [head.replace(/\(ms\b[^)]*\)/, '(ms)'), ...body].join('\n').replaceAll('    ', '  ')
+}

@@ -1,0 +1,77 @@
+/** The main loop's end of the probe: starts its thread, hears its round trips, stops it. */
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { Ping, Waited } from '../messages.ts'
+import type { LaneTarget } from './lanes.ts'
+
+export type ToProbe = 'measure' | 'measured' | 'stop'
+export type FromProbe =
+  | { readonly type: 'ready' }
+  | { readonly type: 'ping', readonly ping: Ping }
+  | { readonly type: 'peer', readonly peer: string, readonly isOpen: boolean }
+  | { readonly type: 'measured', readonly waited: Waited }
+
+/** How long a thread may take to end by itself. */
+const STOP_MS = 500
+
+export interface ProbeOptions {
+  readonly lanes: readonly LaneTarget[]
+  readonly onPing: (ping: Ping) => void
+  /** The addresses that the probe itself connects from: kept up to date. */
+  readonly peers: Set<string>
+  readonly onError: (error: unknown) => void
+}
+
+export class Probe {
+  /** Resolves once every lane was tried; rejects where the thread ended before. */
+  readonly ready: Promise<unknown>
+  readonly ended: Promise<unknown>
+  readonly #worker: Worker
+  readonly #peers: Set<string>
+  #onMeasured = (_waited: Waited) => {}
+
+  constructor ({ lanes, onPing, peers, onError }: ProbeOptions) {
+    this.#peers = peers
+    this.#worker = new Worker(new URL(`./probe-worker${extname(import.meta.url)}`, import.meta.url), {
+      workerData: lanes,
+      name: 'oneloop probe'
+    })
+    this.#worker.on('error', onError)
+    this.ended = new Promise((resolve) => { this.#worker.once('exit', resolve) })
+    this.ready = new Promise((resolve, reject) => {
+      this.#worker.once('exit', () => reject(new Error('the probe ended')))
+      this.#worker.on('message', (message: FromProbe) => {
+        switch (message.type) {
+          case 'ready': return resolve(undefined)
+          case 'ping': return onPing(message.ping)
+          case 'peer': return message.isOpen ? peers.add(message.peer) : peers.delete(message.peer)
+          case 'measured': return this.#onMeasured(message.waited)
+        }
+      })
+    })
+    this.ready.catch(() => {})
+  }
+
+  /** From now on the slowest round trip of each lane counts; the function that is returned tells of it, once all that began are over. */
+  measure (): () => Promise<Waited> {
+    this.#post('measure')
+    return async () => {
+      this.#post('measured')
+      const waited = new Promise<Waited>((resolve) => { this.#onMeasured = resolve })
+      return await Promise.race([waited, this.ended.then(() => ({}))])
+    }
+  }
+
+  /** Resolves once the thread is gone. */
+  async stop (): Promise<void> {
+    this.#post('stop')
+    const timer = setTimeout(() => { this.#worker.terminate().catch(() => {}) }, STOP_MS)
+    await this.ended
+    clearTimeout(timer)
+    this.#peers.clear()
+  }
+
+  #post (message: ToProbe): void {
+    this.#worker.postMessage(message)
+  }
+}

@@ -1,0 +1,142 @@
+/** The loop, watched: samples it and probes it while somebody watches, and only then; and runs the lessons. */
+import fastifyPlugin from 'fastify-plugin'
+import { reachable } from '../address.ts'
+import type { LaneTarget } from '../lab/lanes.ts'
+import { LessonBudget, lessons, sentence } from '../lab/lessons.ts'
+import { Probe } from '../lab/probe.ts'
+import { startSampler } from '../lab/sampler.ts'
+import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '../messages.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance { loop: Loop }
+}
+
+export interface LoopListener {
+  onSample (sample: LoopSample): void
+  onPing (ping: Ping): void
+  onLessonStarted (lesson: LessonStarted): void
+  onLessonEnded (lesson: LessonResult): void
+}
+
+export interface Loop {
+  /** The addresses that the probe connects from. */
+  readonly probePeers: ReadonlySet<string>
+  /** What the probe pings: nothing with LAB=off, or where no service answers. */
+  lanes (): readonly LaneTarget[]
+  /** Tells the listener about the loop until the function that is returned is called. */
+  watch (listener: LoopListener): () => void
+  /** Runs a lesson of `ms` milliseconds and measures what it does to everybody. Throws a LessonRefused. */
+  teach (kind: LessonKind, ms: number): Promise<LessonResult>
+}
+
+/** A viewer who is gone at once, such as a health check, needs no thread. */
+const PROBE_DELAY_MS = 200
+const PROBE_RETRY_MS = 1000
+const PROBED = [
+  { name: 'http', path: '/healthz' },
+  { name: 'ws-echo', path: '/ws/echo' },
+  { name: 'echo', path: '' },
+  { name: 'udp-echo', path: '' }
+]
+
+export const loop = fastifyPlugin(async function loop (app) {
+  const { config, log } = app
+  const listeners = new Set<LoopListener>()
+  const budget = new LessonBudget()
+  const probePeers = new Set<string>()
+  let probe: Probe | undefined
+  let stopping: Promise<void> = Promise.resolve()
+  let isClosed = false
+  let users = 0
+  let lastLesson = 0
+  let stopSampler = () => {}
+  let probeTimer: NodeJS.Timeout | undefined
+
+  const tell = (say: (listener: LoopListener) => void) => { for (const listener of listeners) say(listener) }
+
+  function lanes (): LaneTarget[] {
+    if (!config.lab) return []
+    return PROBED.flatMap(({ name, path }) => {
+      const endpoint = app.endpoints.find((one) => one.name === name && one.state === 'open')
+      return endpoint ? [{ transport: endpoint.transport, host: reachable(endpoint.address), port: endpoint.port ?? 0, path }] : []
+    })
+  }
+
+  function startProbe (): Probe | undefined {
+    if (probe || isClosed) return probe
+    const targets = lanes()
+    if (targets.length === 0) return
+    const started = new Probe({
+      lanes: targets,
+      peers: probePeers,
+      onPing: (ping) => tell((listener) => listener.onPing(ping)),
+      onError: (err) => log.error({ err }, 'the probe failed')
+    })
+    probe = started
+    started.ended.then(() => {
+      if (probe !== started) return
+      probe = undefined
+      if (users > 0) scheduleProbe(PROBE_RETRY_MS)
+    }).catch(() => {})
+    return probe
+  }
+
+  function scheduleProbe (delayMs: number): void {
+    if (config.lab) probeTimer ??= setTimeout(() => { probeTimer = undefined; startProbe() }, delayMs)
+  }
+
+  function stopProbe (): void {
+    clearTimeout(probeTimer)
+    probeTimer = undefined
+    const last = probe
+    probe = undefined
+    if (last) stopping = Promise.all([stopping, last.stop()]).then(() => {})
+  }
+
+  function release (): void {
+    if (--users === 0) stopProbe()
+  }
+
+  function watch (listener: LoopListener): () => void {
+    listeners.add(listener)
+    if (listeners.size === 1) stopSampler = startSampler((sample) => tell((one) => one.onSample(sample)))
+    if (++users === 1) scheduleProbe(PROBE_DELAY_MS)
+    return () => {
+      if (!listeners.delete(listener)) return
+      if (listeners.size === 0) stopSampler()
+      release()
+    }
+  }
+
+  async function teach (kind: LessonKind, ms: number): Promise<LessonResult> {
+    budget.begin(kind, ms, performance.now())
+    users++
+    try {
+      const prober = startProbe()
+      // Without its probe a lesson still teaches; its log says what happened to that.
+      await prober?.ready.catch(() => {})
+      const lesson: LessonStarted = { id: ++lastLesson, kind, ms, at: Date.now() }
+      tell((listener) => listener.onLessonStarted(lesson))
+      const measured = prober?.measure()
+      await lessons[kind](ms)
+      const endedAt = Date.now()
+      const waited = await measured?.() ?? {}
+      const result: LessonResult = { ...lesson, endedAt, waited, sentence: sentence({ kind, ms, waited }) }
+      tell((listener) => listener.onLessonEnded(result))
+      return result
+    } finally {
+      budget.end()
+      release()
+    }
+  }
+
+  app.decorate<Loop>('loop', { probePeers, lanes, watch, teach })
+
+  // Registered before the runners: the probe leaves before they drain.
+  app.addHook('preClose', async () => {
+    isClosed = true
+    stopSampler()
+    stopProbe()
+    await stopping
+  })
+})

@@ -1,0 +1,77 @@
+/** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { reachable } from '../address.ts'
+import { play } from '../clients/transcript.ts'
+import { LessonRefused, MAX_LESSON_MS } from '../lab/lessons.ts'
+import type { LessonResult, Transcript } from '../messages.ts'
+
+const DEFAULT_LESSON_MS = 500
+const MAX_RUNS = 4
+const RUN_MS = 3000
+
+const Lesson = Type.Object({
+  ms: Type.Integer({ minimum: 1, maximum: MAX_LESSON_MS, default: DEFAULT_LESSON_MS, description: 'Milliseconds' })
+}, { additionalProperties: false })
+
+const Run = Type.Object({
+  service: Type.String({ maxLength: 64 }),
+  port: Type.Optional(Type.Integer({ description: 'Of a service on several ports' }))
+}, { additionalProperties: false })
+
+export async function lab (app: FastifyInstance): Promise<void> {
+  let running = 0
+
+  for (const kind of ['block', 'wait', 'worker'] as const) {
+    app.post<{ Querystring: Static<typeof Lesson> }>(`/api/lab/${kind}`, {
+      schema: { querystring: Lesson }, onRequest: sameOrigin
+    }, async (request, reply): Promise<LessonResult> => {
+      try {
+        return await app.loop.teach(kind, request.query.ms)
+      } catch (error) {
+        if (error instanceof LessonRefused) retryAfter(reply, error.retryMs)
+        throw error
+      }
+    })
+  }
+
+  app.post<{ Querystring: Static<typeof Run> }>('/api/lab/run', {
+    schema: { querystring: Run }, onRequest: sameOrigin
+  }, async (request, reply): Promise<Transcript> => {
+    const { service, port } = request.query
+    const endpoint = app.endpoints.find((one) => one.name === service && one.state === 'open' && (port === undefined || one.port === port))
+    if (!endpoint) throw new LabError(404, 'ERR_NO_SERVICE', `no service ${JSON.stringify(service)} is open${port === undefined ? '' : ` on port ${port}`}`)
+    if (running === MAX_RUNS) {
+      retryAfter(reply, RUN_MS)
+      throw new LabError(429, 'ERR_LAB_BUSY', `${MAX_RUNS} clients are running: try again in a moment`)
+    }
+    running++
+    try {
+      return await play(endpoint, { host: reachable(endpoint.address), port: endpoint.port ?? 0 }, RUN_MS)
+    } finally {
+      running--
+    }
+  })
+}
+
+function retryAfter (reply: FastifyReply, ms: number): void {
+  reply.header('retry-after', Math.ceil(ms / 1000))
+}
+
+/** A page of another site may send its visitors' requests here, but not without naming itself. */
+async function sameOrigin (request: FastifyRequest): Promise<void> {
+  const { origin, host } = request.headers
+  if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) return
+  throw new LabError(403, 'ERR_ORIGIN', `the lab takes requests of its own page alone, not of ${JSON.stringify(origin.slice(0, 100))}`)
+}
+
+class LabError extends Error {
+  readonly statusCode: number
+  readonly code: string
+
+  constructor (statusCode: number, code: string, message: string) {
+    super(message)
+    this.statusCode = statusCode
+    this.code = code
+  }
+}

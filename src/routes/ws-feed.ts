@@ -1,0 +1,130 @@
+/** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
+import Type from 'typebox'
+import Value from 'typebox/value'
+import type { Feed, FeedEvent } from '../feed.ts'
+import type { FeedMessage, FeedRequest } from '../messages.ts'
+import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
+
+const BATCH_MS = 100
+/** Of one batch, told to one viewer; twice that with a connection that is followed. */
+const MAX_EVENTS = 250
+/** Kept between two batches. */
+const MAX_COLLECTED = 5000
+const MAX_VIEWERS = 50
+const TRY_AGAIN_LATER = 1013
+const MAX_REQUEST_BYTES = 1024
+
+export const WS_FEED: WebSocketDescription = {
+  name: 'ws-feed',
+  transport: 'websocket',
+  path: '/ws/feed',
+  summary: 'Sends what happens on every protocol: sizes, never contents.',
+  example: { answer: /^\{"type":"hello"/ }
+}
+
+const Request = Type.Object({
+  transports: Type.Optional(Type.Array(Type.Enum(['http', 'websocket', 'tcp', 'udp']), { maxItems: 4 })),
+  service: Type.Optional(Type.String({ maxLength: 64 })),
+  follow: Type.Optional(Type.Integer({ minimum: 1 }))
+}, { additionalProperties: false })
+
+interface Viewer { readonly client: WebSocketClient, request: FeedRequest, dropped: number }
+
+/** @param labPeers the probe's addresses: its pings, and what the page's own sockets are told, would drown all else. */
+export function wsFeed (feed: Feed, labPeers: ReadonlySet<string>): WebSocketService {
+  const viewers = new Set<Viewer>()
+  let events: FeedEvent[] = []
+  let overflow = 0
+  let stop = () => {}
+
+  function collect (event: FeedEvent): void {
+    if ((event.type === 'send' || event.type === 'receive') && (event.service === 'ws-feed' || event.service === 'ws-loop')) return
+    if (events.length < MAX_COLLECTED) events.push(event)
+    else overflow++
+  }
+
+  function flush (): void {
+    if (events.length === 0) return
+    // Not earlier: a connection of the probe is known as such a moment after it is there.
+    const all = events.filter(({ peer }) => !labPeers.has(peer))
+    for (const viewer of viewers) tell(viewer, all, overflow)
+    events = []
+    overflow = 0
+  }
+
+  function watch (): () => void {
+    const unsubscribe = feed.subscribe(collect)
+    const timer = setInterval(flush, BATCH_MS)
+    return () => {
+      unsubscribe()
+      clearInterval(timer)
+      events = []
+      overflow = 0
+    }
+  }
+
+  return defineWebSocketService({
+    ...WS_FEED,
+    onConnection (client) {
+      if (viewers.size === MAX_VIEWERS) return client.close(TRY_AGAIN_LATER, 'too many viewers')
+      const viewer: Viewer = { client, request: {}, dropped: 0 }
+      say(client, { type: 'hello', at: Date.now(), maxEvents: MAX_EVENTS })
+      if (viewers.size === 0) stop = watch()
+      viewers.add(viewer)
+      return {
+        message (message) {
+          const request = readRequest(message)
+          if (typeof request === 'string') say(client, { type: 'error', code: 'ERR_FEED_REQUEST', message: request })
+          else viewer.request = request
+        },
+        close () {
+          viewers.delete(viewer)
+          if (viewers.size === 0) stop()
+        }
+      }
+    }
+  })
+}
+
+function say (client: WebSocketClient, message: FeedMessage): void {
+  client.send(JSON.stringify(message))
+}
+
+function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): void {
+  const { client, request: { transports, service, follow } } = viewer
+  const batch: FeedEvent[] = []
+  let followed = 0
+  let others = 0
+  let dropped = overflow
+  for (const event of all) {
+    if (follow !== undefined && event.connection === follow) {
+      if (followed++ < MAX_EVENTS) batch.push(event)
+      else dropped++
+    } else if ((!transports || transports.includes(event.transport)) && (service === undefined || event.service === service)) {
+      if (others++ < MAX_EVENTS) batch.push(event)
+      else dropped++
+    }
+  }
+  if (client.isBehind) {
+    viewer.dropped += batch.length + dropped
+    return
+  }
+  dropped += viewer.dropped
+  if (batch.length === 0 && dropped === 0) return
+  viewer.dropped = 0
+  say(client, { type: 'events', events: batch, dropped })
+}
+
+/** What a viewer asked for, or what is wrong with it. */
+export function readRequest (message: Buffer): FeedRequest | string {
+  if (message.length > MAX_REQUEST_BYTES) return `a request has at most ${MAX_REQUEST_BYTES} bytes`
+  let request: unknown
+  try {
+    request = JSON.parse(String(message))
+  } catch {
+    return 'a request is JSON'
+  }
+  if (Value.Check(Request, request)) return request
+  const [error] = Value.Errors(Request, request)
+  return `${error?.instancePath || 'the request'} ${error?.message ?? 'is not right'}`
+}

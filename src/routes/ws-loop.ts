@@ -1,0 +1,77 @@
+/** `/ws/loop`: the event loop, the probe's round trips, the lessons and the services' counters, live. */
+import type { Endpoint } from '../endpoint.ts'
+import { counts, facts } from '../facts.ts'
+import type { LoopHello, LoopMessage, Ping } from '../messages.ts'
+import type { Loop } from '../plugins/loop.ts'
+import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
+import { VERSION } from '../version.ts'
+
+/** Each gets about ten messages a second. */
+const MAX_VIEWERS = 50
+const TRY_AGAIN_LATER = 1013
+const COUNTS_EVERY = 5
+
+export const WS_LOOP: WebSocketDescription = {
+  name: 'ws-loop',
+  transport: 'websocket',
+  path: '/ws/loop',
+  summary: 'Sends the loop\'s delay, the round trips and the counters, ten times a second.',
+  example: { answer: /^\{"type":"hello"/ }
+}
+
+export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketService {
+  const viewers = new Set<WebSocketClient>()
+  let pings: Ping[] = []
+  let ticks = 0
+  let unwatch = () => {}
+
+  /** One text for all. A viewer who is behind misses it, and nobody waits for anybody. */
+  function tell (message: LoopMessage): void {
+    const text = JSON.stringify(message)
+    for (const viewer of viewers) if (!viewer.isBehind) viewer.send(text)
+  }
+
+  function watch (): () => void {
+    return loop.watch({
+      onPing: (ping) => { pings.push(ping) },
+      onSample (sample) {
+        const isCounted = ticks++ % COUNTS_EVERY === 0
+        tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(endpoints), process: facts(endpoints) }) })
+        pings = []
+      },
+      onLessonStarted: (lesson) => tell({ type: 'lesson-started', lesson }),
+      onLessonEnded: (lesson) => tell({ type: 'lesson-ended', lesson })
+    })
+  }
+
+  return defineWebSocketService({
+    ...WS_LOOP,
+    onConnection (client) {
+      if (viewers.size === MAX_VIEWERS) return client.close(TRY_AGAIN_LATER, 'too many viewers')
+      client.send(JSON.stringify(hello(loop, endpoints)))
+      if (viewers.size === 0) unwatch = watch()
+      viewers.add(client)
+      return {
+        close () {
+          viewers.delete(client)
+          if (viewers.size > 0) return
+          unwatch()
+          pings = []
+        }
+      }
+    }
+  })
+}
+
+function hello (loop: Loop, endpoints: readonly Endpoint[]): LoopHello {
+  return {
+    type: 'hello',
+    at: Date.now(),
+    pid: process.pid,
+    node: process.version,
+    version: VERSION,
+    lanes: loop.lanes().map(({ transport }) => transport),
+    services: counts(endpoints),
+    process: facts(endpoints)
+  }
+}

@@ -1,0 +1,395 @@
+/** The page in a real browser. */
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { delimiter, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import type { AxeResults } from 'axe-core'
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { ask } from '../src/clients/tcp.ts'
+import { portVariable } from '../src/config.ts'
+import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+const SCREENSHOTS = new URL('../.tap/screenshots/', import.meta.url)
+
+/** CHROME_PATH, Playwright's own, Chrome, Debian's Chromium. */
+function findBrowser (): string | undefined {
+  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser']
+  const inPath = (process.env.PATH ?? '').split(delimiter).flatMap((folder) => names.map((name) => join(folder, name)))
+  return [process.env.CHROME_PATH, chromium.executablePath(), ...inPath].find((path) => path && existsSync(path))
+}
+
+const executablePath = findBrowser()
+if (executablePath) {
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage']
+  })
+  await browserTests(browser).finally(() => browser.close())
+} else if (process.env.CI) {
+  // Where it counts, a browser that is missing must not pass for one that agreed.
+  t.fail('no browser: set CHROME_PATH, or install chromium')
+} else {
+  t.pass('the page in a browser', { skip: 'no browser: set CHROME_PATH, or install chromium' })
+}
+
+async function browserTests (browser: Browser): Promise<void> {
+  await t.test('the page loads without an error, and is live', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    t.equal(await page.title(), 'Tornado Framework')
+    t.equal(await page.textContent('h1'), 'Welcome to the Tornado framework')
+    await t.test('every service is listed and live', async (t) => {
+      for (const { name, port } of server.app.endpoints) {
+        t.equal(await page.textContent(`tbody[data-service="${name}"][data-port="${port}"] .state`), 'open', name)
+      }
+      await ask(server.target('greeting'), options)
+      await page.waitForSelector('tbody[data-service="greeting"] [data-count="total"]:text-is("1")')
+      await page.waitForSelector('tbody[data-service="greeting"] [data-count="bytesOut"]:text-is("40 B")')
+      const held = await connect(server.target('sink'))
+      held.write('abc')
+      await page.waitForSelector('tbody[data-service="sink"] [data-count="open"]:text-is("1")')
+      await page.waitForSelector('tbody[data-service="sink"] [data-count="bytesIn"]:text-is("3 B")')
+      held.destroy()
+      await page.waitForSelector('tbody[data-service="sink"] [data-count="open"]:text-is("0")')
+    })
+    await t.test('the process says what it is', async (t) => {
+      t.equal(await page.textContent('#fact-pid'), String(process.pid))
+      t.equal(await page.textContent('#fact-node'), process.version)
+      t.match(await page.textContent('#fact-memory'), /^[\d.]+ MiB \(JavaScript objects [\d.]+ MiB\)$/)
+      t.match(await page.textContent('#fact-sockets'), /^\d+ \(\d+ bound, \d+ connections?\)$/)
+      const before = await page.textContent('#fact-uptime')
+      await page.waitForFunction((text) => document.querySelector('#fact-uptime')?.textContent !== text, before)
+    })
+    await t.test('six lanes are drawn, each with its value', async (t) => {
+      t.equal(await page.locator('.lane').count(), 6)
+      await page.waitForFunction(() => [...document.querySelectorAll('.lane .value')].every(({ textContent }) => /\d/.test(textContent ?? '')))
+      t.match(await page.textContent('.lane:nth-child(5) .value'), /^p50 [\d.]+, max [\d.]+ ms$/)
+    })
+  })
+
+  await t.test('Block makes all four lanes wait, Wait and Worker none', async (t) => {
+    const server = await serverFor(t)
+    const { page, problems } = await open(t, browser, server)
+    await page.waitForFunction(() => [...document.querySelectorAll('.lane .value')].every(({ textContent }) => /\d/.test(textContent ?? '')))
+    const press = async (kind: string) => {
+      await page.click(`[data-lesson="${kind}"]:not([aria-disabled=true])`)
+      await page.waitForFunction((kind) => /\.$/.test(document.querySelector(`#said-${kind}`)?.textContent ?? ''), kind)
+      return await page.textContent(`#said-${kind}`) ?? ''
+    }
+    const block = await press('block')
+    const waits = [...block.matchAll(/ (\d+) ms(?=[,.])/g)].map(([, ms]) => Number(ms))
+    t.match(block, /^Block 500 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
+    t.ok(Math.min(...waits) > 375, block)
+    for (const kind of ['wait', 'worker']) {
+      const said = await press(kind)
+      const longest = /nobody waited longer than (\d+) ms\.$/.exec(said)?.[1]
+      t.ok(Number(longest) < Math.min(...waits) / 2, said)
+    }
+    await screenshot(page, 'lessons')
+
+    await t.test('the code beside each button is what it runs: four lines', async (t) => {
+      for (const kind of ['block', 'wait', 'worker']) {
+        const code = await page.textContent(`.lesson:has([data-lesson="${kind}"]) code`) ?? ''
+        t.equal(code.split('\n').length, 4, kind)
+        t.match(code, new RegExp(`^(async )?function ${kind} ?\\(ms\\) \\{`))
+      }
+    })
+    await t.test('a refused press says why, and when it will work', async (t) => {
+      await page.selectOption('#lesson-ms', '1000')
+      // Somebody else's lesson.
+      const other = fetch(`http://127.0.0.1:${server.target('http').port}/api/lab/wait?ms=2000`, { method: 'POST' })
+      await page.waitForSelector('[data-lesson="block"][aria-disabled=true]')
+      t.match(await page.textContent('#said-wait'), 'Waiting for 2000 ms')
+      // Pressed in the moment before this page had heard of it.
+      await page.evaluate(() => { for (const button of document.querySelectorAll('[data-lesson]')) button.removeAttribute('aria-disabled') })
+      await page.click('[data-lesson="block"]')
+      await page.waitForFunction(() => document.querySelector('#said-block')?.textContent?.startsWith('Refused'))
+      t.match(await page.textContent('#said-block'), /^Refused: Wait is running, and one lesson runs at a time\. It works again at \d/)
+      t.match(await page.textContent('[data-lesson="block"]'), /^Block in [12] s$/)
+      await other
+      await page.waitForSelector('[data-lesson="block"]:not([aria-disabled=true])')
+      t.equal(await page.textContent('[data-lesson="block"]'), 'Block')
+      t.match(problems, [/429/], 'the browser says so in its console, too')
+      problems.length = 0
+    })
+  })
+
+  await t.test('Run it shows a transcript of every service', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    for (const { name, port, transport } of server.app.endpoints) {
+      const row = page.locator(`tbody[data-service="${name}"][data-port="${port}"]`)
+      await row.locator('[data-run]').click()
+      await row.locator('.transcript tbody tr').first().waitFor()
+      t.equal(await row.locator('.transcript .problem').count(), 0, name)
+      const verdict = await row.locator('.verdict').textContent()
+      if (name === 'echo') t.match(verdict, /^3 writes went out, [12] reads? came back: TCP is a stream of bytes and has no message boundaries\.$/)
+      if (name === 'ws-echo') t.match(verdict, /^3 messages went out, 3 came back/)
+      if (name === 'udp-echo') t.match(verdict, /^3 datagrams went out, 3 came back/)
+      if (transport === 'tcp') t.match(await row.locator('.transcript').textContent(), /connect.*FIN/s, name)
+    }
+    const echo = page.locator('tbody[data-service="echo"]').first().locator('.transcript')
+    t.match(await echo.textContent(), '48 65 6c 6c')
+    t.match(await echo.textContent(), 'Hell')
+  })
+
+  await t.test('a line is copied with one press', async (t) => {
+    const server = await serverFor(t)
+    const { page, context } = await open(t, browser, server)
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+    const row = page.locator('tbody[data-service="greeting"]')
+    await row.locator('summary').click()
+    await row.locator('.paste button').first().click()
+    await row.locator('.paste button:text-is("Copied")').waitFor()
+    t.equal(await page.evaluate(() => navigator.clipboard.readText()), `nc -N 127.0.0.1 ${server.target('greeting').port} </dev/null`)
+  })
+
+  await t.test('the playground echoes text and binary, pings, closes as asked, and reconnects', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    const newest = (kind: string) => page.locator(`#frames tr:has(td:text-is("← received")):has(td:text-is("${kind}"))`).first()
+    await page.click('#ws-connect')
+    await page.waitForSelector('#ws-state:text-is("connected")')
+    await page.fill('#ws-send [name=message]', 'Grüße')
+    await page.click('#ws-send [type=submit]')
+    await newest('text').waitFor()
+    t.match((await newest('text').locator('td').allTextContents()).slice(2), ['text', '7 B', /^[\d.]+ ms$/, 'Grüße'])
+    await page.check('#ws-send [value=binary]')
+    await page.fill('#ws-send [name=message]', '00 ff 1')
+    await page.click('#ws-send [type=submit]')
+    t.match(await page.textContent('#ws-problem'), 'hex, two digits a byte')
+    await page.fill('#ws-send [name=message]', '00 ff 10')
+    await page.click('#ws-send [type=submit]')
+    await newest('binary').waitFor()
+    t.match((await newest('binary').locator('td').allTextContents()).slice(2), ['binary', '3 B', /^[\d.]+ ms$/, '00 ff 10'])
+    await page.click('#ws-ping')
+    await newest('pong').waitFor()
+    await page.fill('#ws-close [name=code]', '1001')
+    await page.click('#ws-close [type=submit]')
+    t.match(await page.textContent('#ws-problem'), '1000, or with a code from 3000 to 4999')
+    await page.fill('#ws-close [name=code]', '4321')
+    await page.fill('#ws-close [name=reason]', 'enough')
+    await page.click('#ws-close [type=submit]')
+    await page.waitForSelector('#ws-state:has-text("closed with 4321")')
+    await until(() => server.log.some(({ reason }) => reason === 'close code 4321'), 'the server had the code')
+    await page.click('#ws-connect:text-is("Reconnect")')
+    await page.waitForSelector('#ws-state:text-is("connected")')
+  })
+
+  await t.test('the wire shows a TCP connection from connect to close, and follows it', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    const rows = (service: string) => page.locator(`#events tr:has(td:text-is("${service}"))`)
+    const socket = await connect(server.target('echo'))
+    socket.write('abc')
+    await rows('echo').locator('td:text-is("← data in")').waitFor()
+    await rows('echo').locator('[data-follow]').first().click()
+    socket.end()
+    await page.waitForSelector('#follow-events li:has-text("close: closed by client")')
+    const life = (await page.locator('#follow-events li span').allTextContents())
+    t.same(life, ['connect to echo (TCP)', '← 3 B in', '→ 3 B out', 'half-close: the client has sent its FIN', 'close: closed by client'])
+    t.match(await page.textContent('#follow-about'), /^Connection \d+ · TCP echo · 127\.0\.0\.1:\d+ · 3 B in, 3 B out$/)
+    const types = await rows('echo').evaluateAll((all) => all.map((row) => (row as HTMLElement).dataset.type))
+    t.same(types.reverse(), ['connect', 'receive', 'send', 'half-close', 'close'])
+
+    await t.test('filters', async (t) => {
+      await page.uncheck('#wire-filter [value=tcp]')
+      t.equal(await rows('echo').locator('visible=true').count(), 5, 'the one that is followed stays')
+      await page.click('#follow-stop')
+      await page.uncheck('#wire-filter [value=http]')
+      await page.check('#wire-filter [value=tcp]')
+      await page.selectOption('#wire-filter [name=service]', 'greeting')
+      t.equal(await page.locator('#events tr').count(), 0)
+      await ask(server.target('time'), options)
+      await ask(server.target('greeting'), options)
+      await rows('greeting').first().waitFor()
+      t.equal(await rows('time').count(), 0)
+      await page.selectOption('#wire-filter [name=service]', '')
+    })
+    await t.test('pauses', async (t) => {
+      await page.click('#wire-pause')
+      const before = await page.locator('#events tr').count()
+      await ask(server.target('greeting'), options)
+      await page.waitForFunction(() => /paused: [1-9]\d* since/.test(document.querySelector('#events-count')?.textContent ?? ''))
+      t.equal(await page.locator('#events tr').count(), before)
+      await page.click('#wire-pause')
+      await page.waitForFunction((count) => document.querySelectorAll('#events tr').length > count, before)
+    })
+    await t.test('stays smooth at 2,000 events a second, and says how many it does not show', async (t) => {
+      const sender = createSocket('udp4')
+      sender.connect(server.target('listener').port, '127.0.0.1')
+      await once(sender, 'connect')
+      const timer = setInterval(() => { for (let i = 0; i < 100; i++) sender.send('x') }, 50)
+      // Frames that the page drew while the flood came: far apart where it does not keep up.
+      const gaps = await page.evaluate(() => new Promise<number[]>((resolve) => {
+        const gaps: number[] = []
+        let last = performance.now()
+        const frame = (now: number) => {
+          gaps.push(now - last)
+          last = now
+          if (gaps.length < 120) requestAnimationFrame(frame)
+          else resolve(gaps)
+        }
+        requestAnimationFrame(frame)
+      }))
+      clearInterval(timer)
+      gaps.sort((a, b) => a - b)
+      t.ok((gaps[60] ?? Infinity) < 100, `half of the frames came within ${gaps[60]} ms`)
+      t.equal(await page.locator('#events tr').count(), 200)
+      for (let i = 0; i < 1000; i++) sender.send('x')
+      await page.waitForFunction(() => /^200 shown, [1-9]\d* not shown$/.test(document.querySelector('#events-count')?.textContent ?? ''))
+      sender.close()
+    })
+  })
+
+  await t.test('a restart of the server is noticed and healed', async (t) => {
+    const first = await serverFor(t)
+    const { page, problems } = await open(t, browser, first)
+    await page.evaluate(() => { document.title = 'not reloaded' })
+    await first.app.close()
+    await page.waitForSelector('#link:has-text("The connection to the server is lost")')
+    const same: Record<string, string> = {}
+    for (const { name, port, transport } of first.app.endpoints) {
+      if (transport === 'websocket') continue
+      const variable = portVariable(name)
+      same[variable] = variable in same ? `${same[variable]},${port}` : String(port)
+    }
+    const second = await serverFor(t, same)
+    await page.waitForSelector('#link:text-is("Live")')
+    t.equal(await page.title(), 'not reloaded', 'it goes on where it was')
+    await ask(second.target('greeting'), options)
+    await page.locator('#events tr:has(td:text-is("greeting"))').first().waitFor()
+    await page.waitForSelector('tbody[data-service="greeting"] [data-count="total"]:text-is("1")')
+    await second.app.close()
+    // On other ports: the page's lines would be wrong.
+    const third = await serverFor(t, { HTTP_PORT: same.HTTP_PORT })
+    await page.waitForSelector(`tbody[data-service="greeting"][data-port="${third.target('greeting').port}"]`)
+    await page.waitForSelector('#link:text-is("Live")')
+    t.equal(await page.title(), 'Tornado Framework', 'it is a new page')
+    t.ok(problems.every((text) => text.includes('ERR_CONNECTION_REFUSED') || text.includes('closed before')), problems.join('\n'))
+    problems.length = 0
+  })
+
+  await t.test('a server that falls silent is noticed', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    // As if the network were gone: no FIN, no RST.
+    await page.routeWebSocket('**/ws/loop', () => {})
+    await page.reload()
+    await page.waitForSelector('#link:has-text("The connection to the server is lost")', { timeout: 3 * TIMEOUT_MS })
+  })
+
+  for (const [name, settings] of [
+    ['wide-light', { viewport: { width: 1440, height: 1000 }, colorScheme: 'light' }],
+    ['wide-dark', { viewport: { width: 1440, height: 1000 }, colorScheme: 'dark' }],
+    ['narrow-light', { viewport: { width: 360, height: 780 }, colorScheme: 'light', reducedMotion: 'reduce' }],
+    ['narrow-dark', { viewport: { width: 360, height: 780 }, colorScheme: 'dark' }]
+  ] as [string, BrowserContextOptions][]) {
+    await t.test(`${name}: axe-core finds nothing serious, and nothing is wider than the screen`, async (t) => {
+      const server = await serverFor(t)
+      const { page } = await open(t, browser, server, settings)
+      await page.click('[data-lesson="wait"]')
+      await page.waitForFunction(() => /\.$/.test(document.querySelector('#said-wait')?.textContent ?? ''))
+      await page.locator('tbody[data-service="echo"] [data-run]').first().click()
+      await page.locator('tbody[data-service="echo"] .transcript table').first().waitFor()
+      await page.locator('tbody[data-service="ws-echo"] summary').click()
+      await page.locator('#events [data-follow]').first().click()
+      await page.click('#ws-connect')
+      await page.waitForSelector('#ws-state:text-is("connected")')
+      await page.click('#ws-send [type=submit]')
+      await page.evaluate(axe)
+      const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: { run (): Promise<AxeResults> } }).axe.run())
+      t.same(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' ')}`), [])
+      const { width, scroll } = await page.evaluate(() => ({ width: innerWidth, scroll: document.documentElement.scrollWidth }))
+      t.equal(scroll, width)
+      await screenshot(page, name)
+    })
+  }
+
+  await t.test('everything is reached by keyboard alone', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server)
+    const reached = new Set<string>()
+    for (let i = 0; i < 120; i++) {
+      await page.keyboard.press('Tab')
+      const at = await page.evaluate(() => {
+        const { id, tagName, dataset, textContent } = document.activeElement as HTMLElement
+        return dataset.lesson ?? (dataset.run ? `run ${dataset.run}` : id || (tagName === 'SUMMARY' ? 'lines' : `${tagName} ${textContent?.trim().slice(0, 20)}`))
+      })
+      if (at === 'wait' && !reached.has(at)) {
+        await page.keyboard.press('Enter')
+        await page.waitForFunction(() => /\.$/.test(document.querySelector('#said-wait')?.textContent ?? ''))
+        t.equal(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.lesson), 'wait', 'the focus stays')
+      }
+      reached.add(at)
+    }
+    for (const control of ['lesson-ms', 'block', 'wait', 'worker', 'wire-pause', 'lines', 'run echo', 'ws-connect']) t.ok(reached.has(control), control)
+    t.match(await page.textContent('#said-wait'), /nobody waited longer/)
+  })
+
+  await t.test('without JavaScript the heading, the services and the lines are there, and nothing that does not work', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server, { javaScriptEnabled: false })
+    t.equal(await page.textContent('h1'), 'Welcome to the Tornado framework')
+    for (const { name } of server.app.endpoints) t.ok(await page.locator(`tbody[data-service="${name}"]`).first().isVisible(), name)
+    await page.locator('tbody[data-service="echo"] summary').first().click()
+    t.match(await page.locator('tbody[data-service="echo"] .paste code').first().innerText(), /nc -N 127\.0\.0\.1 \d+/)
+    for (const selector of ['button', '#chart', '#wire-filter', '#ws-send']) t.equal(await page.locator(selector).locator('visible=true').count(), 0, selector)
+    await screenshot(page, 'without-script')
+  })
+
+  await t.test('with LAB=off the page has no buttons, and is live all the same', async (t) => {
+    const server = await serverFor(t, { LAB: 'off' })
+    const { page } = await open(t, browser, server)
+    t.equal(await page.locator('[data-lesson], [data-run]').count(), 0)
+    t.equal(await page.locator('.lane').count(), 2)
+    await ask(server.target('greeting'), options)
+    await page.locator('#events tr:has(td:text-is("greeting"))').first().waitFor()
+  })
+
+  await t.test('the first paint takes less than 100 KB, gzipped, and nothing comes from elsewhere', async (t) => {
+    const server = await serverFor(t)
+    const context = await browser.newContext()
+    t.teardown(() => context.close())
+    const page = await context.newPage()
+    let size = 0
+    const urls: string[] = []
+    page.on('response', async (response) => {
+      urls.push(response.url())
+      size += gzipSync(await response.body()).length
+    })
+    await page.goto(`http://127.0.0.1:${server.target('http').port}/`, { waitUntil: 'load' })
+    await page.waitForSelector('#link:text-is("Live")')
+    t.ok(urls.length >= 3)
+    t.ok(urls.every((url) => new URL(url).port === String(server.target('http').port)))
+    t.ok(size > 20_000 && size < 100_000, `${size} bytes`)
+  })
+}
+
+/** Opens the page and waits until it is live; at the end of the test its console must have been silent. */
+async function open (t: Test, browser: Browser, { target }: TestServer, settings: BrowserContextOptions = {}) {
+  const context = await browser.newContext(settings)
+  const page: Page = await context.newPage()
+  const problems: string[] = []
+  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) problems.push(message.text()) })
+  page.on('pageerror', (error) => { problems.push(error.message) })
+  page.setDefaultTimeout(TIMEOUT_MS)
+  await page.goto(`http://127.0.0.1:${target('http').port}/`)
+  if (settings.javaScriptEnabled !== false) await page.waitForSelector('#link:text-is("Live")')
+  t.teardown(async () => {
+    await context.close()
+    if (problems.length > 0) throw new Error(`the console says: ${problems.join('\n')}`)
+  })
+  return { page, context, problems }
+}
+
+async function screenshot (page: Page, name: string): Promise<void> {
+  mkdirSync(SCREENSHOTS, { recursive: true })
+  await page.screenshot({ path: new URL(`${name}.png`, SCREENSHOTS).pathname, fullPage: true })
+}

@@ -1,0 +1,428 @@
+/** The lab behind the page: the feed, the loop, the lessons, Run it, and that it all stops when nobody watches. */
+import { spawn, spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import t, { type Test } from 'tap'
+import { ask } from '../src/clients/tcp.ts'
+import { sendDatagram } from '../src/clients/udp.ts'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import type { FeedEvent } from '../src/feed.ts'
+import { LessonBudget, LessonRefused, sentence } from '../src/lab/lessons.ts'
+import type { FeedMessage, FeedRequest, LessonResult, LoopMessage, LoopTick, Transcript } from '../src/messages.ts'
+import { readRequest } from '../src/routes/ws-feed.ts'
+import { connect, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+
+/** A viewer of `/ws/feed`, and all that it was told. */
+async function viewer (t: Test, { target }: TestServer) {
+  const events: FeedEvent[] = []
+  const seen = { events, dropped: 0, errors: [] as string[], isGreeted: false }
+  const socket = await connectWebSocket({ ...target('http'), path: '/ws/feed' }, {
+    ...options,
+    onMessage ({ data }) {
+      const message = JSON.parse(String(data)) as FeedMessage
+      if (message.type === 'hello') seen.isGreeted = true
+      if (message.type === 'error') seen.errors.push(message.message)
+      if (message.type !== 'events') return
+      events.push(...message.events)
+      seen.dropped += message.dropped
+    }
+  })
+  t.teardown(() => socket.terminate())
+  const want = async (wish: FeedRequest | string) => {
+    const pong = once(socket, 'pong')
+    socket.send(typeof wish === 'string' ? wish : JSON.stringify(wish))
+    // Answered after the request was taken.
+    socket.ping()
+    await pong
+  }
+  return { ...seen, seen, socket, want }
+}
+
+/** A viewer of `/ws/loop`, and all that it was told. */
+async function watcher (t: Test, { target }: Pick<TestServer, 'target'>) {
+  const messages: LoopMessage[] = []
+  const socket = await connectWebSocket({ ...target('http'), path: '/ws/loop' }, {
+    ...options,
+    onMessage: ({ data }) => messages.push(JSON.parse(String(data)) as LoopMessage)
+  })
+  t.teardown(() => socket.terminate())
+  const ticks = () => messages.filter((message): message is LoopTick => message.type === 'loop')
+  return { socket, messages, ticks, pings: () => ticks().flatMap(({ pings }) => pings) }
+}
+
+interface Answer<T> { readonly status: number, readonly headers: Record<string, unknown>, readonly body: T & { code: string, message: string } }
+
+/** Over a real connection, which `inject` has none of. */
+async function post<T> ({ target }: Pick<TestServer, 'target'>, path: string, headers: Record<string, string> = {}): Promise<Answer<T>> {
+  const sent = request({ ...target('http'), path, method: 'POST', headers, agent: false }).end()
+  const [response] = await once(sent, 'response')
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) text += chunk
+  return { status: response.statusCode, headers: response.headers, body: JSON.parse(text) }
+}
+
+t.test('the feed tells a viewer of a connection from connect to close', async (t) => {
+  const server = await serverFor(t)
+  const { events } = await viewer(t, server)
+  await ask(server.target('echo'), { send: Buffer.from('abc'), ...options })
+  const life = () => events.filter(({ service }) => service === 'echo')
+  await until(() => life().some(({ type }) => type === 'close'), 'it is told of the close')
+  t.match(life(), [
+    { type: 'connect', transport: 'tcp' },
+    { type: 'receive', bytes: 3 },
+    { type: 'send', bytes: 3 },
+    { type: 'half-close' },
+    { type: 'close', reason: 'closed by client' }
+  ])
+  t.equal(new Set(life().map(({ connection }) => connection)).size, 1)
+})
+
+t.test('a viewer has only what it asks for, and the connection that it follows', async (t) => {
+  const server = await serverFor(t)
+  const { events, want } = await viewer(t, server)
+  const followed = await connect(server.target('echo'))
+  await until(() => events.some(({ service }) => service === 'echo'), 'it is told of the connection')
+  const follow = events.find(({ service }) => service === 'echo')?.connection ?? 0
+  await want({ transports: ['udp'], follow })
+  events.length = 0
+  await ask(server.target('greeting'), options)
+  await sendDatagram(server.target('udp-echo'), Buffer.from('abc'), options)
+  followed.write('abc')
+  await until(() => events.some(({ type, transport }) => type === 'send' && transport === 'tcp'), 'it is told of the echo')
+  t.same(new Set(events.map(({ service }) => service)), new Set(['udp-echo', 'echo']))
+  t.ok(events.every(({ transport, connection }) => transport === 'udp' || connection === follow))
+  await want({ service: 'greeting' })
+  events.length = 0
+  await ask(server.target('time'), options)
+  await ask(server.target('greeting'), options)
+  await until(() => events.some(({ type }) => type === 'close'), 'it is told of the close')
+  t.same(new Set(events.map(({ service }) => service)), new Set(['greeting']))
+  followed.destroy()
+})
+
+t.test('a bad request to the feed gets an error that says what is wrong, and changes nothing', async (t) => {
+  const server = await serverFor(t)
+  const { seen, want, socket } = await viewer(t, server)
+  const bad = ['', 'x', '[]', '{"transports":["sctp"]}', '{"follow":0}', '{"follow":"1"}', '{"service":1}', '{"other":1}', `{"service":"${'x'.repeat(65)}"}`, `"${'x'.repeat(1024)}"`]
+  for (const text of bad) await want(text)
+  await until(() => seen.errors.length === bad.length, 'each is answered')
+  for (const text of bad) t.type(readRequest(Buffer.from(text)), 'string', text.slice(0, 40))
+  t.equal(socket.readyState, socket.OPEN)
+  await ask(server.target('greeting'), options)
+  await until(() => seen.events.some(({ service }) => service === 'greeting'), 'it is told of everything, as before')
+})
+
+t.test('at most 250 events a batch, and what is left out is counted', async (t) => {
+  const server = await serverFor(t)
+  const { seen, want } = await viewer(t, server)
+  await want({ transports: ['udp'] })
+  const sender = createSocket('udp4')
+  sender.connect(server.target('listener').port, '127.0.0.1')
+  await once(sender, 'connect')
+  const total = server.endpoint('listener')
+  for (let i = 0; i < 2000; i++) sender.send('x')
+  const arrived = await settled(() => total.total)
+  await until(() => seen.events.length + seen.dropped >= arrived, 'all are told of or counted')
+  t.equal(seen.events.length + seen.dropped, arrived)
+  t.ok(arrived > 250 && seen.dropped > 0, `${arrived} arrived, ${seen.dropped} were left out`)
+  sender.close()
+})
+
+const python = spawnSync('which', ['python3']).status === 0
+
+/** Connects with the smallest buffers, asks for the feed, and never reads until it is told to. */
+const DEAF = `
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+s.connect(('127.0.0.1', int(sys.argv[1])))
+s.sendall(b'GET /ws/feed HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\nSec-WebSocket-Version: 13\\r\\n\\r\\n')
+sys.stdin.readline()
+s.settimeout(3)
+try:
+    while True:
+        data = s.recv(65536)
+        if not data: break
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+except socket.timeout:
+    pass
+`
+
+t.test('a viewer that never reads loses detail, and slows nobody', { skip: !python && 'without python3' }, async (t) => {
+  const server = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const { seen, want } = await viewer(t, server)
+  const deaf = spawn('python3', ['-c', DEAF, String(server.target('http').port)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => deaf.kill())
+  await until(() => server.endpoint('ws-feed').open === 2, 'it is connected')
+  const sender = createSocket('udp4')
+  sender.connect(server.target('listener').port, '127.0.0.1')
+  await once(sender, 'connect')
+  const unsent = () => Math.max(...[...server.app.websocketServer.clients].map(({ bufferedAmount }) => bufferedAmount))
+  const roundTrips: number[] = []
+  let largest = 0
+  let isBehind = false
+  // Until it is behind, and then for as long again as others may be kept waiting.
+  for (let rounds = 0; rounds < 30;) {
+    for (let i = 0; i < 300; i++) sender.send('x')
+    const began = performance.now()
+    await ask(server.target('echo'), { send: Buffer.from('x'), ...options })
+    roundTrips.push(performance.now() - began)
+    await new Promise((resolve) => { setTimeout(resolve, 40) })
+    largest = Math.max(largest, unsent())
+    isBehind ||= unsent() > 262_144
+    if (isBehind) rounds++
+  }
+  t.ok(largest < 262_144 + 100_000, `at most ${largest} bytes wait for it`)
+  await want({ service: 'greeting' })
+  await ask(server.target('greeting'), options)
+  await until(() => seen.events.some(({ service }) => service === 'greeting'), 'the other viewer is told as ever')
+  // A viewer that held the loop up would have done so in every round.
+  roundTrips.sort((a, b) => a - b)
+  t.ok((roundTrips[roundTrips.length >> 1] ?? Infinity) < 100, 'a service answers as ever')
+  let heard = ''
+  deaf.stdout.setEncoding('latin1').on('data', (text: string) => { heard += text })
+  deaf.stdin.write('\n')
+  await until(async () => {
+    sender.send('x')
+    return [...heard.matchAll(/"dropped":(\d+)/g)].some(([, count]) => Number(count) > 1000)
+  }, 'once it reads, it is told how much it missed')
+  sender.close()
+})
+
+t.test('the loop\'s own viewers and the probe do not appear in the feed', async (t) => {
+  const server = await serverFor(t)
+  const { events } = await viewer(t, server)
+  const loop = await watcher(t, server)
+  await until(() => loop.pings().length > 40, 'the probe pings')
+  const traffic = events.filter(({ type }) => type === 'send' || type === 'receive')
+  // The upgrades of the viewers and of the probe, before it is known as such.
+  t.ok(traffic.length < 10, `${traffic.length} events`)
+  t.equal(traffic.filter(({ service }) => service.startsWith('ws-') || service === 'echo' || service === 'udp-echo').length, 0)
+  t.equal(server.log.filter(({ msg, url }) => msg === 'request' && url === '/healthz').length, 0, 'nor do its requests in the log')
+})
+
+t.test('/ws/loop tells of the process, the services, the loop and all four round trips', async (t) => {
+  const server = await serverFor(t)
+  const { messages, ticks, pings } = await watcher(t, server)
+  await until(() => messages.length > 0, 'it greets')
+  t.match(messages[0], { type: 'hello', pid: process.pid, node: process.version, lanes: ['http', 'websocket', 'tcp', 'udp'] })
+  await until(() => new Set(pings().filter(({ ms }) => ms !== null).map(({ transport }) => transport)).size === 4, 'all four are pinged')
+  for (const { sample } of ticks()) {
+    t.ok(sample.max >= sample.p50 && sample.p50 >= 0)
+    t.ok(sample.utilisation >= 0 && sample.utilisation <= 1)
+  }
+  const row = () => ticks().flatMap(({ services = [] }) => services).findLast(({ name }) => name === 'greeting')
+  await ask(server.target('greeting'), options)
+  await until(() => row()?.total === 1, 'the counters are live')
+  t.match(ticks().findLast(({ process }) => process)?.process, { rss: Number, heapUsed: Number, uptimeS: Number, listening: server.app.endpoints.length - 4 })
+})
+
+t.test('while nobody watches, nothing runs; what ran is stopped', async (t) => {
+  const server = await serverFor(t)
+  server.unsubscribe()
+  const resources = () => process.getActiveResourcesInfo().filter((name) => ['Timeout', 'MessagePort', 'UDPWrap'].includes(name)).sort().join()
+  // The test's own timers come and go.
+  const before = server.app.endpoints.length > 0 && await settledText(resources)
+  t.equal(server.app.feed.isWatched, false)
+  const feed = await viewer(t, server)
+  const loop = await watcher(t, server)
+  await until(() => loop.pings().length > 8, 'the probe pings')
+  t.equal(server.app.feed.isWatched, true)
+  t.not(await Promise.resolve(resources()), before)
+  t.ok(server.app.loop.probePeers.size >= 4)
+  feed.socket.close()
+  loop.socket.close()
+  await until(() => server.app.loop.probePeers.size === 0 && !server.app.feed.isWatched, 'the probe is gone')
+  await until(() => server.endpoint('echo').open === 0 && server.endpoint('ws-echo').open === 0, 'its connections are gone')
+  t.equal(await settledText(resources), before)
+})
+
+async function settledText (read: () => string): Promise<string> {
+  await settled(() => read().length)
+  return read()
+}
+
+t.test('a viewer who is gone at once starts no probe', async (t) => {
+  const server = await serverFor(t)
+  const { socket, messages } = await watcher(t, server)
+  await until(() => messages.length > 0, 'it is greeted')
+  socket.close()
+  await until(() => server.endpoint('ws-loop').open === 0, 'it is gone')
+  await settled(() => server.endpoint('echo').total)
+  t.equal(server.endpoint('echo').total, 0)
+})
+
+t.test('the probe comes back when its connections break', async (t) => {
+  const server = await serverFor(t)
+  const first = await watcher(t, server)
+  await until(() => first.pings().length > 8, 'the probe pings')
+  server.app.connections.destroyAll()
+  const second = await watcher(t, server)
+  await until(() => new Set(second.pings().filter(({ ms }) => ms !== null).map(({ transport }) => transport)).size === 4, 'all four are pinged again')
+})
+
+t.test('one viewer too many is asked to come back later', async (t) => {
+  const server = await serverFor(t)
+  for (const path of ['/ws/feed', '/ws/loop']) {
+    const sockets = await Promise.all(Array.from({ length: 50 }, () => connectWebSocket({ ...server.target('http'), path }, options)))
+    const late = await connectWebSocket({ ...server.target('http'), path }, options)
+    const [code, reason] = await once(late, 'close')
+    t.equal(`${code} ${reason}`, '1013 too many viewers', path)
+    for (const socket of sockets) socket.terminate()
+  }
+})
+
+t.test('lessons', async (t) => {
+  const server = await serverFor(t)
+  const { messages } = await watcher(t, server)
+  const teach = async (kind: string) => (await post<LessonResult>(server, `/api/lab/${kind}?ms=400`)).body
+
+  await t.test('Block makes every protocol wait, Wait and Worker make none', async (t) => {
+    const [block, wait, worker] = [await teach('block'), await teach('wait'), await teach('worker')]
+    const waits = ({ waited }: LessonResult) => Object.values(waited) as number[]
+    t.same(Object.keys(block.waited).sort(), ['http', 'tcp', 'udp', 'websocket'])
+    t.ok(Math.min(...waits(block)) > 300, block.sentence)
+    for (const other of [wait, worker]) {
+      t.equal(waits(other).length, 4)
+      t.ok(Math.max(...waits(other)) < Math.min(...waits(block)) / 2, other.sentence)
+    }
+    t.match(block.sentence, /^Block 400 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
+    t.match(wait.sentence, /^Wait 400 ms: nobody waited longer than \d+ ms\.$/)
+    await until(() => messages.filter(({ type }) => type === 'lesson-ended').length === 3, 'every viewer is told')
+    t.match(messages.filter(({ type }) => type.startsWith('lesson')).map(({ type }) => type), ['lesson-started', 'lesson-ended', 'lesson-started', 'lesson-ended', 'lesson-started', 'lesson-ended'])
+    t.ok(messages.some((message) => message.type === 'loop' && message.sample.max > 300), 'the delay shows it too')
+  })
+
+  await t.test('one at a time: another press is told when it will work', async (t) => {
+    const first = post<LessonResult>(server, '/api/lab/wait?ms=1500')
+    await until(() => messages.at(-1)?.type === 'lesson-started' || messages.slice(-5).some(({ type }) => type === 'lesson-started'), 'the first runs')
+    const refused = await post(server, '/api/lab/block')
+    t.match(refused, { status: 429, headers: { 'retry-after': /^[12]$/ }, body: { code: 'ERR_LAB_BUSY', message: /^Wait is running, and one lesson runs at a time: try again in [12] s$/ } })
+    t.equal((await first).status, 200)
+    t.equal((await post(server, '/api/lab/wait?ms=1')).status, 200)
+  })
+
+  await t.test('of at most 2 s, asked for by our own page or by no page', async (t) => {
+    for (const ms of ['0', '2001', 'x', '-1', '1e9', '1.5']) t.equal((await post(server, `/api/lab/block?ms=${ms}`)).status, 400, ms)
+    const { port } = server.target('http')
+    for (const origin of ['http://evil.example', 'null', `https://127.0.0.1:${port + 1}`, `http://localhost:${port}`]) {
+      t.match(await post(server, '/api/lab/block', { origin }), { status: 403, body: { code: 'ERR_ORIGIN' } }, origin)
+      t.match(await post(server, '/api/lab/run?service=time', { origin }), { status: 403 }, origin)
+    }
+    t.equal((await post(server, '/api/lab/block?ms=1', { origin: `http://127.0.0.1:${port}` })).status, 200)
+  })
+})
+
+t.test('a lesson works without a viewer, and leaves nothing behind', async (t) => {
+  const server = await serverFor(t)
+  const { body } = await post<LessonResult>(server, '/api/lab/block?ms=300')
+  t.ok(Math.min(...Object.values(body.waited) as number[]) > 200, body.sentence)
+  await until(() => server.app.loop.probePeers.size === 0, 'the probe is gone')
+})
+
+t.test('a fifth of any minute, and not more', async (t) => {
+  const budget = new LessonBudget()
+  const take = (at: number, ms: number, kind: 'block' | 'wait' | 'worker' = 'block') => {
+    budget.begin(kind, ms, at)
+    budget.end()
+  }
+  for (let at = 0; at < 12_000; at += 2000) take(at, 2000, at % 4000 === 0 ? 'block' : 'worker')
+  const refusal = (at: number, ms: number) => {
+    try {
+      take(at, ms)
+    } catch (error) {
+      return error
+    }
+  }
+  t.match(refusal(12_000, 1), { code: 'ERR_LAB_BUDGET', retryMs: 48_000, message: 'Block has had its fifth of this minute: try again in 48 s' })
+  t.ok(refusal(59_999, 1) instanceof LessonRefused)
+  t.doesNotThrow(() => take(12_000, 2000, 'wait'), 'who waits spends nothing')
+  t.doesNotThrow(() => take(60_000, 2000))
+  t.match(refusal(60_000, 2000), { retryMs: 2000 })
+  t.match(refusal(60_000, 2001 - 1), { statusCode: 429 })
+})
+
+t.test('what was measured, in words', async (t) => {
+  t.equal(sentence({ kind: 'block', ms: 500, waited: { http: 503.4, tcp: null } }), 'Block 500 ms: HTTP waited 503 ms, TCP got no answer.')
+  t.equal(sentence({ kind: 'wait', ms: 500, waited: { http: 0.4, udp: 1.2 } }), 'Wait 500 ms: nobody waited longer than 2 ms.')
+  t.equal(sentence({ kind: 'worker', ms: 500, waited: {} }), 'Worker 500 ms: there was no probe to measure with.')
+})
+
+t.test('Run it', async (t) => {
+  const server = await serverFor(t)
+  const received = ({ segments }: Transcript) => Buffer.concat(segments.filter(({ direction }) => direction === 'received').map(({ hex }) => Buffer.from(hex, 'hex'))).toString()
+  const count = ({ segments }: Transcript, direction: string) => segments.filter((one) => one.direction === direction && one.bytes > 0).length
+
+  await t.test('runs every service, and tells what went over the wire', async (t) => {
+    for (const { name, port, example, transport } of server.app.endpoints) {
+      const { status, body } = await post<Transcript>(server, `/api/lab/run?service=${name}&port=${port}`)
+      t.equal(status, 200, name)
+      t.equal(body.error, undefined, name)
+      if (transport === 'http') t.match(received(body), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n\{"status":"ok"\}$/s)
+      else if (example.answer) t.match(received(body), example.answer, name)
+      else t.match(body.segments.at(-1), { what: 'silence', ms: Number }, name)
+      if (transport === 'tcp') t.match(body.segments.at(-1), { direction: 'received', what: 'fin' })
+      for (const [index, { ms }] of body.segments.entries()) t.ok(index === 0 || ms >= (body.segments[index - 1]?.ms ?? 0), 'in order')
+    }
+  })
+
+  await t.test('shows that TCP has no message boundaries, and that WebSocket and UDP have', async (t) => {
+    const echo = (await post<Transcript>(server, '/api/lab/run?service=echo')).body
+    t.equal(count(echo, 'sent'), 3)
+    t.ok(count(echo, 'received') < 3)
+    for (const service of ['ws-echo', 'udp-echo']) {
+      const { body } = await post<Transcript>(server, `/api/lab/run?service=${service}`)
+      t.equal(count(body, 'sent'), 3)
+      t.equal(count(body, 'received'), 3)
+    }
+  })
+
+  await t.test('runs against nothing but open services of this server', async (t) => {
+    t.match(await post(server, '/api/lab/run?service=nothing'), { status: 404, body: { code: 'ERR_NO_SERVICE', message: 'no service "nothing" is open' } })
+    t.equal((await post(server, '/api/lab/run?service=echo&port=22')).status, 404)
+    t.equal((await post(server, '/api/lab/run')).status, 400)
+    const { body } = await post<Transcript>(server, '/api/lab/run?service=echo&host=203.0.113.1&address=203.0.113.1')
+    t.match(body.address, /^127\.0\.0\.1:/)
+  })
+
+  await t.test('four at a time', async (t) => {
+    const answers = await Promise.all(Array.from({ length: 6 }, () => post(server, '/api/lab/run?service=listener')))
+    t.same(answers.map(({ status }) => status).sort(), [200, 200, 200, 200, 429, 429])
+    t.match(answers.find(({ status }) => status === 429), { headers: { 'retry-after': '3' }, body: { code: 'ERR_LAB_BUSY' } })
+    t.equal((await post(server, '/api/lab/run?service=listener')).status, 200)
+  })
+})
+
+t.test('LAB=off takes the buttons, Run it and the probe away', async (t) => {
+  const server = await serverFor(t, { LAB: 'off' })
+  for (const path of ['block', 'wait', 'worker', 'run?service=echo']) t.equal((await post(server, `/api/lab/${path}`)).status, 404, path)
+  const { body } = await server.app.inject('/')
+  t.notMatch(body, /data-lesson|data-run|probe|Run it|Block|\/api\/lab/i)
+  const { messages, ticks } = await watcher(t, server)
+  await until(() => ticks().length > 5, 'the loop is still sampled')
+  t.match(messages[0], { type: 'hello', lanes: [] })
+  t.equal(server.endpoint('echo').total, 0)
+  t.same(ticks().flatMap(({ pings }) => pings), [])
+})
+
+t.test('a drain takes the probe and the viewers with it', async (t) => {
+  const server = await serverFor(t)
+  const { socket, pings } = await watcher(t, server)
+  await until(() => pings().length > 8, 'the probe pings')
+  const closed = once(socket, 'close')
+  await server.app.close()
+  t.equal((await closed)[0], 1001)
+  t.equal(server.app.loop.probePeers.size, 0)
+  t.same(server.log.filter(({ level }) => level >= 40), [])
+})
+
+t.test('a client of a service that is watched reads what it always read', async (t) => {
+  const server = await serverFor(t)
+  const { pings } = await watcher(t, server)
+  await until(() => pings().length > 4, 'the probe pings')
+  t.equal(String(await readAll(await connect(server.target('greeting')))), 'Thank you for connecting with the socket')
+})

@@ -1,0 +1,90 @@
+/** The lines to paste, run by a shell as a reader would. */
+import { execFile, spawnSync } from 'node:child_process'
+import { networkInterfaces } from 'node:os'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { Endpoint } from '../src/endpoint.ts'
+import { pasteLines, type PasteLine } from '../src/paste-line.ts'
+import { serverFor, TIMEOUT_MS, until } from './support.ts'
+
+const ROOT = new URL('..', import.meta.url)
+const AT_ONCE = 6
+const COMMANDS: Partial<Record<PasteLine['tool'], string>> = { curl: 'curl', nc: 'nc', Python: 'python3' }
+const missing = Object.entries(COMMANDS).filter(([, command]) => spawnSync('which', [command]).status !== 0).map(([tool]) => tool)
+const hasIPv6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === '::1')
+const run = promisify(execFile)
+
+/** What the line prints; it must end by itself, and well. Its standard input stays open, as that of a terminal. */
+async function output (t: Test, line: string): Promise<string> {
+  const here = line.replace('npx oneloop', `'${process.execPath}' dist/cli.js`).replace(/^node /, `'${process.execPath}' `)
+  try {
+    // Unset only here: tap puts it into the environment of every process that a test starts.
+    return (await run('sh', ['-c', `unset NODE_OPTIONS; ${here}`], { cwd: ROOT, timeout: TIMEOUT_MS })).stdout
+  } catch (error) {
+    t.fail((error as Error).message)
+    return ''
+  }
+}
+
+/** The lines of the tools that are here; says which are not. */
+function linesFor (t: Test, endpoint: Endpoint, host: string, send = endpoint.example.send): PasteLine[] {
+  const { name, transport, path, port, example: { answer } } = endpoint
+  const lines = pasteLines({ name, transport, path, port, example: { ...(send !== undefined && { send }), ...(answer && { answer }) } }, host)
+  t.same(lines.map(({ tool }) => tool), [...(transport === 'http' ? ['curl'] : []), 'nc', 'Python', 'Node', 'oneloop'], name)
+  for (const { tool, line } of lines) if (missing.includes(tool)) t.pass(line, { skip: `without ${tool}` })
+  return lines.filter(({ tool }) => !missing.includes(tool))
+}
+
+/** nc and Node show the very bytes of an answer over TCP; the others add to them or leave out. */
+function expected ({ transport, example: { send = '', answer } }: Endpoint, tool: PasteLine['tool']): RegExp[] {
+  const part = new RegExp((answer?.source ?? '').replace(/^\^|\$$/g, '').replaceAll('\\r\\n', '\\s+'))
+  if (transport === 'http' && tool === 'oneloop') return [/^ {2}udp-echo .* ok .*$/m]
+  if (transport === 'websocket' && (tool === 'nc' || tool === 'Python')) return [/^HTTP\/1\.1 101 Switching Protocols\r\n/, part]
+  if (!answer) return [tool === 'oneloop' ? new RegExp(`^Sent '${send}' to `) : /^$/]
+  return [transport === 'tcp' && (tool === 'nc' || tool === 'Node') ? answer : part]
+}
+
+/** Runs every task, a few at once. */
+async function all<T> (queue: T[], task: (one: T) => Promise<void>): Promise<void> {
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) await task(next)
+  }))
+}
+
+/** A name takes the same lines as an address, but for its look-up: one service of each protocol will do. */
+const places: [bound: string, host: string, services?: string[]][] = [['127.0.0.1', '127.0.0.1'], ['127.0.0.1', 'localhost', ['http', 'ws-time', 'greeting', 'udp-echo']], ['::1', '::1']]
+
+for (const [bound, host, services] of places) {
+  t.test(`the lines for ${host}`, { skip: bound === '::1' && !hasIPv6 && 'without IPv6' }, async (t) => {
+    const { app, endpoint } = await serverFor(t, { HOST: bound, LOG_LEVEL: 'silent' })
+    const endpoints = app.endpoints.filter(({ name }) => services?.includes(name) ?? true)
+    const lines = endpoints.flatMap((endpoint) => linesFor(t, endpoint, host).map((line) => ({ endpoint, ...line })))
+    // `oneloop check` asks every service, the listener among them.
+    const datagrams = lines.filter(({ endpoint: { name }, line }) => name === 'listener' || line.includes('oneloop check')).length
+    await all(lines, async ({ endpoint, tool, line }) => {
+      const shown = await output(t, line)
+      for (const pattern of expected(endpoint, tool)) t.match(shown, pattern, line)
+    })
+    await until(() => endpoint('listener').total >= datagrams, 'every tool reaches the listener')
+    t.equal(endpoint('listener').total, datagrams)
+  })
+}
+
+t.test('any text goes through the shell and each language as it is', async (t) => {
+  const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  /** Python escapes some of the frames that it shows: without backslashes both are the same. */
+  const plain = (text: string) => text.replaceAll('\\', '')
+  const comesBack = async (services: string[], text: string, without?: PasteLine['tool']) => {
+    const lines = services.flatMap((name) => linesFor(t, endpoint(name), '127.0.0.1', text).map((line) => ({ name, ...line })))
+    await all(lines.filter(({ tool }) => tool !== without), async ({ name, tool, line }) => {
+      const shown = await output(t, line)
+      if (name === 'ws-echo' && (tool === 'nc' || tool === 'Python')) t.ok(plain(shown).includes(plain(text)), line)
+      else t.equal(shown.replace(/\n$/, ''), tool === 'oneloop' ? `Received '${text}'` : text, line)
+    })
+  }
+  await comesBack(['echo', 'ws-echo', 'udp-echo'], '-n \'"\\\'$HOME `id` $(id) %s %% \\x41 \\101 !! #{x} ~ *')
+  await comesBack(['ws-echo'], 'A frame of more than 125 bytes. '.repeat(10))
+  // The tool without a language of its own is the slowest to start.
+  await fc.assert(fc.asyncProperty(fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 80 }), (text) => comesBack(['echo'], text, 'oneloop')), { numRuns: 10 })
+})

@@ -312,6 +312,23 @@ async function browserTests (browser: Browser): Promise<void> {
     })
   }
 
+  await t.test('who prefers reduced motion sees a chart that moves once a second', async (t) => {
+    const server = await serverFor(t)
+    for (const [reducedMotion, least, most] of [['reduce', 1, 5], ['no-preference', 8, 40]] as const) {
+      const { page } = await open(t, browser, server, { reducedMotion })
+      await page.waitForSelector('.lane canvas')
+      const pictures = await page.evaluate(async () => {
+        const seen = new Set<string>()
+        for (const end = performance.now() + 3000; performance.now() < end;) {
+          seen.add(document.querySelector('canvas')?.toDataURL() ?? '')
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+        return seen.size
+      })
+      t.ok(pictures >= least && pictures <= most, `${reducedMotion}: ${pictures} pictures in 3 s`)
+    }
+  })
+
   await t.test('everything is reached by keyboard alone', async (t) => {
     const server = await serverFor(t)
     const { page } = await open(t, browser, server)
@@ -366,6 +383,14 @@ async function browserTests (browser: Browser): Promise<void> {
     })
     await page.goto(`http://127.0.0.1:${server.target('http').port}/`, { waitUntil: 'load' })
     await page.waitForSelector('#link:text-is("Live")')
+    await page.waitForSelector('.lane')
+    const shift = await page.evaluate(() => new Promise<number>((resolve) => {
+      new PerformanceObserver((list) => resolve(list.getEntries().reduce((sum, entry) => sum + (entry as PerformanceEntry & { value: number }).value, 0)))
+        .observe({ type: 'layout-shift', buffered: true })
+      setTimeout(() => resolve(0), 500)
+    }))
+    // Web Vitals call up to 0.1 good.
+    t.ok(shift < 0.05, `nothing moves while it loads: a layout shift of ${shift}`)
     t.ok(urls.length >= 3)
     t.ok(urls.every((url) => new URL(url).port === String(server.target('http').port)))
     t.ok(size > 20_000 && size < 100_000, `${size} bytes`)

@@ -106,7 +106,7 @@ t.test('a viewer has only what it asks for, and the connection that it follows',
 t.test('a bad request to the feed gets an error that says what is wrong, and changes nothing', async (t) => {
   const server = await serverFor(t)
   const { seen, want, socket } = await viewer(t, server)
-  const bad = ['', 'x', '[]', '{"transports":["sctp"]}', '{"follow":0}', '{"follow":"1"}', '{"service":1}', '{"other":1}', `{"service":"${'x'.repeat(65)}"}`, `"${'x'.repeat(1024)}"`]
+  const bad = ['', 'x', '[]', '{"transports":["sctp"]}', '{"follow":0}', '{"follow":"1"}', '{"service":1}', 'null', '{"transports":"tcp"}', '{"follow":1.5}', '{"other":1}', '{"__proto__":1}', `{"service":"${'x'.repeat(65)}"}`, `"${'x'.repeat(1024)}"`]
   for (const text of bad) await want(text)
   await until(() => seen.errors.length === bad.length, 'each is answered')
   for (const text of bad) t.type(readRequest(Buffer.from(text)), 'string', text.slice(0, 40))
@@ -314,6 +314,8 @@ t.test('lessons', async (t) => {
       t.match(await post(server, '/api/lab/run?service=time', { origin }), { status: 403 }, origin)
     }
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: `http://127.0.0.1:${port}` })).status, 200)
+    t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://behind-a-proxy.example', 'sec-fetch-site': 'same-origin' })).status, 200)
+    t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })).status, 403)
   })
 })
 

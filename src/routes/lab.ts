@@ -60,8 +60,9 @@ function retryAfter (reply: FastifyReply, ms: number): void {
 
 /** A page of another site may send its visitors' requests here, but not without naming itself. */
 async function sameOrigin (request: FastifyRequest): Promise<void> {
-  const { origin, host } = request.headers
-  if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) return
+  const { origin, host, 'sec-fetch-site': site } = request.headers
+  // The browser's own word (Fetch Metadata), which a proxy that changes Host leaves as it is.
+  if (origin === undefined || site === 'same-origin' || (URL.canParse(origin) && new URL(origin).host === host)) return
   throw new LabError(403, 'ERR_ORIGIN', `the lab takes requests of its own page alone, not of ${JSON.stringify(origin.slice(0, 100))}`)
 }
 

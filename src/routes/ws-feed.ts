@@ -1,6 +1,4 @@
 /** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
-import Type from 'typebox'
-import Value from 'typebox/value'
 import type { Feed, FeedEvent } from '../feed.ts'
 import type { FeedMessage, FeedRequest } from '../messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
@@ -22,11 +20,8 @@ export const WS_FEED: WebSocketDescription = {
   example: { answer: /^\{"type":"hello"/ }
 }
 
-const Request = Type.Object({
-  transports: Type.Optional(Type.Array(Type.Enum(['http', 'websocket', 'tcp', 'udp']), { maxItems: 4 })),
-  service: Type.Optional(Type.String({ maxLength: 64 })),
-  follow: Type.Optional(Type.Integer({ minimum: 1 }))
-}, { additionalProperties: false })
+const TRANSPORTS: readonly unknown[] = ['http', 'websocket', 'tcp', 'udp']
+const MAX_NAME = 64
 
 interface Viewer { readonly client: WebSocketClient, request: FeedRequest, dropped: number }
 
@@ -124,7 +119,14 @@ export function readRequest (message: Buffer): FeedRequest | string {
   } catch {
     return 'a request is JSON'
   }
-  if (Value.Check(Request, request)) return request
-  const [error] = Value.Errors(Request, request)
-  return `${error?.instancePath || 'the request'} ${error?.message ?? 'is not right'}`
+  if (typeof request !== 'object' || request === null || Array.isArray(request)) return 'a request is an object'
+  const { transports, service, follow, ...others } = request as Record<string, unknown>
+  const [other] = Object.keys(others)
+  if (other !== undefined) return `a request has transports, service and follow, not ${JSON.stringify(other.slice(0, MAX_NAME))}`
+  if (transports !== undefined && !(Array.isArray(transports) && transports.length <= TRANSPORTS.length && transports.every((one) => TRANSPORTS.includes(one)))) {
+    return `transports is a list of ${TRANSPORTS.join(', ')}`
+  }
+  if (service !== undefined && !(typeof service === 'string' && service.length <= MAX_NAME)) return 'service is a name'
+  if (follow !== undefined && !(Number.isSafeInteger(follow) && Number(follow) > 0)) return 'follow is the number of a connection'
+  return request as FeedRequest
 }

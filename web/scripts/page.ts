@@ -48,7 +48,6 @@ function heardLoop (message: LoopMessage): void {
       chart ??= new Chart(message.lanes)
       chart.heard(message.at)
       setText(find('#fact-pid'), String(message.pid))
-      setText(find('#fact-threads'), message.lanes.length > 0 ? '1, and the probe\'s' : '1')
       setText(find('#fact-node'), message.node)
       services.update(message.services)
       return showFacts(message.process)

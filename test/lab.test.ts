@@ -9,6 +9,7 @@ import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import type { FeedEvent } from '../src/feed.ts'
 import { LessonBudget, LessonRefused, sentence } from '../src/lab/lessons.ts'
+import { startSampler } from '../src/lab/sampler.ts'
 import type { FeedMessage, FeedRequest, LessonResult, LoopMessage, LoopTick, Transcript } from '../src/messages.ts'
 import { readRequest } from '../src/routes/ws-feed.ts'
 import { connect, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
@@ -219,6 +220,19 @@ t.test('/ws/loop tells of the process, the services, the loop and all four round
   await ask(server.target('greeting'), options)
   await until(() => row()?.total === 1, 'the counters are live')
   t.match(ticks().findLast(({ process }) => process)?.process, { rss: Number, heapUsed: Number, uptimeS: Number, listening: server.app.endpoints.length - 4 })
+})
+
+t.test('the sampler sees every stall, whenever it begins', async (t) => {
+  const maxima: number[] = []
+  const stop = startSampler(({ max, p50, utilisation }) => {
+    maxima.push(max)
+    if (maxima.length > 1) t.ok(p50 >= 0 && max >= p50 && utilisation >= 0 && utilisation <= 1)
+    // Just after a sample: the next must tell of it.
+    if (maxima.length % 2 === 1) for (const end = performance.now() + 60; performance.now() < end;);
+  })
+  await until(() => maxima.length > 6, 'it samples')
+  stop()
+  t.ok(maxima.filter((_max, index) => index % 2 === 1).every((max) => max > 40), maxima.join())
 })
 
 t.test('while nobody watches, nothing runs; what ran is stopped', async (t) => {

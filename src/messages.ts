@@ -81,9 +81,10 @@ export interface LoopTick {
   readonly at: number
   readonly sample: LoopSample
   readonly pings: readonly Ping[]
-  /** In every fifth message. */
+  /** These three in every fifth message. */
   readonly services?: readonly ServiceCounts[]
   readonly process?: ProcessFacts
+  readonly lesson?: LessonStarted | null
 }
 
 export type LoopMessage =
@@ -101,7 +102,8 @@ export interface FeedRequest {
 }
 
 export type FeedMessage =
-  | { readonly type: 'hello', readonly at: number, readonly maxEvents: number }
+  /** `instance` is another after a restart: connection numbers begin again. */
+  | { readonly type: 'hello', readonly at: number, readonly instance: string, readonly maxEvents: number }
   | { readonly type: 'events', readonly events: readonly FeedEvent[], /** Left out of this batch. */ readonly dropped: number }
   | { readonly type: 'error', readonly code: string, readonly message: string }
 

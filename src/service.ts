@@ -82,6 +82,8 @@ export interface WebSocketReceiver {
 export interface WebSocketDescription extends Description {
   readonly transport: 'websocket'
   readonly path: string
+  /** Browsers may connect from this server's own page alone. */
+  readonly isForOwnPage?: true
 }
 
 export interface WebSocketService extends WebSocketDescription {

@@ -83,6 +83,10 @@ async function browserTests (browser: Browser): Promise<void> {
       return await page.textContent(`#said-${kind}`) ?? ''
     }
     const block = await press('block')
+    await page.waitForTimeout(500)
+    const raised = await columns(page)
+    t.equal(raised.length, 4)
+    for (const [lane, count] of raised.entries()) t.ok(count > 2, `lane ${lane} is raised: ${count} columns`)
     const waits = [...block.matchAll(/ (\d+) ms(?=[,.])/g)].map(([, ms]) => Number(ms))
     t.match(block, /^Block 500 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
     t.ok(Math.min(...waits) > 375, block)
@@ -91,6 +95,8 @@ async function browserTests (browser: Browser): Promise<void> {
       const longest = /nobody waited longer than (\d+) ms\.$/.exec(said)?.[1]
       t.ok(Number(longest) < Math.min(...waits) / 2, said)
     }
+    await page.waitForTimeout(500)
+    for (const [lane, count] of (await columns(page)).entries()) t.ok(count <= (raised[lane] ?? 0) + 3, `lane ${lane} is as it was: ${count} columns`)
     await screenshot(page, 'lessons')
 
     await t.test('the code beside each button is what it runs: four lines', async (t) => {
@@ -118,6 +124,16 @@ async function browserTests (browser: Browser): Promise<void> {
       t.match(problems, [/429/], 'the browser says so in its console, too')
       problems.length = 0
     })
+  })
+
+  await t.test('a browser whose clock is wrong draws the same', async (t) => {
+    const server = await serverFor(t)
+    const { page } = await open(t, browser, server, {}, 3_600_000)
+    await page.waitForFunction(() => [...document.querySelectorAll('.lane .value')].every(({ textContent }) => /\d/.test(textContent ?? '')))
+    await page.click('[data-lesson="block"]')
+    await page.waitForFunction(() => /\.$/.test(document.querySelector('#said-block')?.textContent ?? ''))
+    await page.waitForTimeout(500)
+    for (const [lane, count] of (await columns(page)).entries()) t.ok(count > 2 && count < 100, `lane ${lane} is raised: ${count} columns`)
   })
 
   await t.test('Run it shows a transcript of every service', async (t) => {
@@ -252,8 +268,14 @@ async function browserTests (browser: Browser): Promise<void> {
     const first = await serverFor(t)
     const { page, problems } = await open(t, browser, first)
     await page.evaluate(() => { document.title = 'not reloaded' })
+    await ask(first.target('sink'), { send: Buffer.from('abc'), ...options })
+    await page.locator('#events tr:has(td:text-is("sink"))').first().waitFor()
     await first.app.close()
     await page.waitForSelector('#link:has-text("The connection to the server is lost")')
+    t.match(await page.textContent('#link-countdown'), /^Trying again (in \d+ s|now)\.$/)
+    await page.focus('#link-retry')
+    for (let i = 0; i < 4; i++) await page.click('#link-retry')
+    t.equal(await page.evaluate(() => document.activeElement?.id), 'link-retry', 'the focus stays')
     const same: Record<string, string> = {}
     for (const { name, port, transport } of first.app.endpoints) {
       if (transport === 'websocket') continue
@@ -261,8 +283,11 @@ async function browserTests (browser: Browser): Promise<void> {
       same[variable] = variable in same ? `${same[variable]},${port}` : String(port)
     }
     const second = await serverFor(t, same)
-    await page.waitForSelector('#link:text-is("Live")')
+    await page.waitForSelector('#link-state:text-is("Live")')
     t.equal(await page.title(), 'not reloaded', 'it goes on where it was')
+    t.equal(second.endpoint('ws-loop').open, 1, 'with one link, however often it was pressed')
+    t.equal(second.endpoint('ws-feed').open, 1)
+    t.equal(await page.locator('#events tr:has(td:text-is("sink"))').count(), 0, 'connections of the former server are gone: the numbers begin again')
     await ask(second.target('greeting'), options)
     await page.locator('#events tr:has(td:text-is("greeting"))').first().waitFor()
     await page.waitForSelector('tbody[data-service="greeting"] [data-count="total"]:text-is("1")')
@@ -270,8 +295,16 @@ async function browserTests (browser: Browser): Promise<void> {
     // On other ports: the page's lines would be wrong.
     const third = await serverFor(t, { HTTP_PORT: same.HTTP_PORT })
     await page.waitForSelector(`tbody[data-service="greeting"][data-port="${third.target('greeting').port}"]`)
-    await page.waitForSelector('#link:text-is("Live")')
+    await page.waitForSelector('#link-state:text-is("Live")')
     t.equal(await page.title(), 'Tornado Framework', 'it is a new page')
+    await t.test('with another setting, too: a page without buttons', async (t) => {
+      await third.app.close()
+      const ports = Object.fromEntries(third.app.endpoints.map(({ name }) => [portVariable(name), third.app.endpoints.filter((one) => one.name === name).map(({ port }) => port).join()]))
+      await serverFor(t, { ...Object.fromEntries(Object.entries(ports).filter(([name]) => !name.startsWith('WS_'))), LAB: 'off' })
+      await page.waitForSelector('#chart[data-lab="off"]')
+      await page.waitForSelector('#link-state:text-is("Live")')
+      t.equal(await page.locator('[data-lesson]').count(), 0)
+    })
     t.ok(problems.every((text) => text.includes('ERR_CONNECTION_REFUSED') || text.includes('closed before')), problems.join('\n'))
     problems.length = 0
   })
@@ -382,7 +415,7 @@ async function browserTests (browser: Browser): Promise<void> {
       size += gzipSync(await response.body()).length
     })
     await page.goto(`http://127.0.0.1:${server.target('http').port}/`, { waitUntil: 'load' })
-    await page.waitForSelector('#link:text-is("Live")')
+    await page.waitForSelector('#link-state:text-is("Live")')
     await page.waitForSelector('.lane')
     const shift = await page.evaluate(() => new Promise<number>((resolve) => {
       new PerformanceObserver((list) => resolve(list.getEntries().reduce((sum, entry) => sum + (entry as PerformanceEntry & { value: number }).value, 0)))
@@ -398,20 +431,41 @@ async function browserTests (browser: Browser): Promise<void> {
 }
 
 /** Opens the page and waits until it is live; at the end of the test its console must have been silent. */
-async function open (t: Test, browser: Browser, { target }: TestServer, settings: BrowserContextOptions = {}) {
+async function open (t: Test, browser: Browser, { target }: TestServer, settings: BrowserContextOptions = {}, clockAheadMs = 0) {
   const context = await browser.newContext(settings)
+  if (clockAheadMs) await context.addInitScript((ahead) => { const { now } = Date; Date.now = () => now() + ahead }, clockAheadMs)
   const page: Page = await context.newPage()
   const problems: string[] = []
   page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) problems.push(message.text()) })
   page.on('pageerror', (error) => { problems.push(error.message) })
   page.setDefaultTimeout(TIMEOUT_MS)
   await page.goto(`http://127.0.0.1:${target('http').port}/`)
-  if (settings.javaScriptEnabled !== false) await page.waitForSelector('#link:text-is("Live")')
+  if (settings.javaScriptEnabled !== false) await page.waitForSelector('#link-state:text-is("Live")')
   t.teardown(async () => {
     await context.close()
     if (problems.length > 0) throw new Error(`the console says: ${problems.join('\n')}`)
   })
   return { page, context, problems }
+}
+
+/** Of each protocol's lane, how many columns of its picture have colour in their upper part: how long its round trips were long. */
+async function columns (page: Page): Promise<number[]> {
+  return await page.evaluate(() => [...document.querySelectorAll<HTMLCanvasElement>('.lane canvas')].slice(0, 4).map((canvas) => {
+    const { width, height } = canvas
+    const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D
+    copy.drawImage(canvas, 0, 0)
+    const { data } = copy.getImageData(0, 0, width, height)
+    let count = 0
+    for (let x = 60 * devicePixelRatio; x < width; x++) {
+      for (let y = Math.floor(height * 0.35); y < height * 0.6; y++) {
+        const [r = 0, g = 0, b = 0, a = 0] = data.subarray(4 * (y * width + x), 4 * (y * width + x) + 4)
+        if (a < 40 || Math.max(r, g, b) - Math.min(r, g, b) < 40) continue
+        count++
+        break
+      }
+    }
+    return count
+  }))
 }
 
 async function screenshot (page: Page, name: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** The program as its users run it: the server's life, and every client. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
@@ -14,8 +14,8 @@ const { NODE_OPTIONS: _tapsOwn, ...ENV } = process.env
 
 interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
 
-function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], { cwd: ROOT, env: { ...ENV, ...env } })
+function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}, uid?: number): ChildProcess {
+  return spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
 }
 
 async function run (args: readonly string[], { input = '', env = {} }: { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}): Promise<Run> {
@@ -32,8 +32,8 @@ async function run (args: readonly string[], { input = '', env = {} }: { input?:
 interface Served { readonly child: ChildProcess, readonly lines: Record<string, unknown>[], port (name: string): number }
 
 /** The server in a process of its own; its log lines as they come. */
-async function serve (t: Test, env: NodeJS.ProcessEnv = {}): Promise<Served> {
-  const child = launch(['serve'], { ...FREE_PORTS, ...env })
+async function serve (t: Test, env: NodeJS.ProcessEnv = {}, uid?: number): Promise<Served> {
+  const child = launch(['serve'], { ...FREE_PORTS, ...env }, uid)
   t.teardown(() => { child.kill('SIGKILL') })
   const lines: Record<string, unknown>[] = []
   let rest = ''
@@ -46,6 +46,31 @@ async function serve (t: Test, env: NodeJS.ProcessEnv = {}): Promise<Served> {
   await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'listening'), 'the server listens')
   return { child, lines, port: (name) => lines.find(({ service, msg }) => service === name && msg === 'listening')?.port as number }
 }
+
+/** No limit of processes holds root: its server runs as nobody here. */
+const uid = process.getuid?.() === 0 ? 65_534 : undefined
+const canLimit = spawnSync('prlimit', ['--version']).status === 0 &&
+  spawnSync(PROGRAM[0], [PROGRAM[1], '--version'], { cwd: ROOT, env: ENV, ...(uid !== undefined && { uid }) }).status === 0
+
+t.test('where no thread can be had, the page is served on, without its probe', { skip: !canLimit && 'without prlimit, or nobody may not read this folder' }, async (t) => {
+  const { child, lines, port } = await serve(t, {}, uid)
+  const limitProcesses = (count: number) => {
+    const { status, stderr } = spawnSync('prlimit', [`--pid=${child.pid}`, `--nproc=${count}:`], { ...(uid !== undefined && { uid }) })
+    t.equal(status, 0, String(stderr))
+  }
+  limitProcesses(1)
+  const socket = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/loop' }, { timeoutMs: TIMEOUT_MS })
+  await until(() => lines.some(({ msg }) => msg === 'the probe failed'), 'it is logged')
+  const answer = await fetch(`http://127.0.0.1:${port('http')}/api/lab/wait?ms=1`, { method: 'POST' })
+  t.match(await answer.json(), { sentence: 'Wait 1 ms: there was no probe to measure with.' })
+  t.equal((await fetch(`http://127.0.0.1:${port('http')}/api/lab/worker?ms=1`, { method: 'POST' })).status, 500)
+  t.equal((await fetch(`http://127.0.0.1:${port('http')}/healthz`)).status, 200)
+  limitProcesses(4096)
+  let hasPings = false
+  socket.on('message', (data) => { hasPings ||= String(data).includes('"transport":"udp"') })
+  await until(() => hasPings, 'and with it, once there is one again')
+  socket.close()
+})
 
 t.test('the server', async (t) => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

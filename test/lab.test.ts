@@ -2,9 +2,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
+import { play } from '../src/clients/transcript.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import type { FeedEvent } from '../src/feed.ts'
@@ -107,7 +109,7 @@ t.test('a viewer has only what it asks for, and the connection that it follows',
 t.test('a bad request to the feed gets an error that says what is wrong, and changes nothing', async (t) => {
   const server = await serverFor(t)
   const { seen, want, socket } = await viewer(t, server)
-  const bad = ['', 'x', '[]', '{"transports":["sctp"]}', '{"follow":0}', '{"follow":"1"}', '{"service":1}', 'null', '{"transports":"tcp"}', '{"follow":1.5}', '{"other":1}', '{"__proto__":1}', `{"service":"${'x'.repeat(65)}"}`, `"${'x'.repeat(1024)}"`]
+  const bad = ['', 'x', '[]', '{"transports":["sctp"]}', '{"follow":0}', '{"follow":"1"}', '{"service":1}', 'null', '{"transports":"tcp"}', '{"follow":1.5}', '{"other":1}', '{"__proto__":1}', `{"service":"${'x'.repeat(65)}"}`, `{"follow":1${' '.repeat(1024)}}`]
   for (const text of bad) await want(text)
   await until(() => seen.errors.length === bad.length, 'each is answered')
   for (const text of bad) t.type(readRequest(Buffer.from(text)), 'string', text.slice(0, 40))
@@ -263,11 +265,68 @@ async function settledText (read: () => string): Promise<string> {
 t.test('a viewer who is gone at once starts no probe', async (t) => {
   const server = await serverFor(t)
   const { socket, messages } = await watcher(t, server)
-  await until(() => messages.length > 0, 'it is greeted')
+  let hasThread = false
+  const look = () => { hasThread ||= process.getActiveResourcesInfo().includes('MessagePort') }
+  await until(() => { look(); return messages.length > 0 }, 'it is greeted')
   socket.close()
-  await until(() => server.endpoint('ws-loop').open === 0, 'it is gone')
-  await settled(() => server.endpoint('echo').total)
-  t.equal(server.endpoint('echo').total, 0)
+  await until(() => { look(); return server.endpoint('ws-loop').open === 0 }, 'it is gone')
+  await settled(() => { look(); return server.endpoint('echo').total })
+  t.notOk(hasThread)
+})
+
+t.test('another site\'s page may not watch', async (t) => {
+  const { target } = await serverFor(t)
+  const { port } = target('http')
+  for (const path of ['/ws/feed', '/ws/loop', '/ws/echo']) {
+    const status = async (origin: string) => {
+      const sent = request({ ...target('http'), path, headers: { origin, upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' } }).end()
+      sent.once('upgrade', (_response, socket) => socket.destroy())
+      const [response] = await Promise.race([once(sent, 'response'), once(sent, 'upgrade')])
+      response.resume()
+      return response.statusCode
+    }
+    t.equal(await status('https://evil.example'), path === '/ws/echo' ? 101 : 403, path)
+    t.equal(await status(`http://127.0.0.1:${port}`), 101, path)
+  }
+})
+
+t.test('a service that is full gets no answer to the probe, and holds nobody up', async (t) => {
+  const server = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
+  const holder = await connect(server.target('echo'))
+  const began = performance.now()
+  const { body } = await post<LessonResult>(server, '/api/lab/block?ms=300')
+  t.ok(performance.now() - began < 4000)
+  t.match(body.sentence, /^Block 300 ms: HTTP waited \d+ ms, WebSocket \d+ ms, UDP \d+ ms, TCP got no answer\.$/)
+  holder.destroy()
+})
+
+t.test('a lane that the server ends is opened again at once', async (t) => {
+  const server = await serverFor(t, { TCP_IDLE_MS: '150' })
+  const { pings } = await watcher(t, server)
+  const answered = (name: string) => pings().filter(({ transport, ms }) => transport === name && ms !== null).length
+  await until(() => answered('tcp') > 3, 'it is pinged')
+  // Longer than TCP_IDLE_MS, so that the lane is closed without a ping under way.
+  await post(server, '/api/lab/block?ms=400')
+  const before = answered('tcp')
+  await until(() => answered('tcp') > before + 10, 'it is pinged as ever')
+  t.ok(answered('tcp') > answered('udp') / 2, `${answered('tcp')} of ${answered('udp')}`)
+})
+
+t.test('the probe is not seen when it reconnects, nor when it leaves', async (t) => {
+  const server = await serverFor(t, { HTTP_KEEP_ALIVE_MS: '1' })
+  const feed = await viewer(t, server)
+  const loop = await watcher(t, server)
+  await until(() => loop.pings().length > 60, 'the probe pings')
+  await feed.want({ transports: ['http'] })
+  feed.events.length = 0
+  const from = loop.pings().length
+  await until(() => loop.pings().length > from + 60, 'the probe pings on')
+  t.ok(feed.events.length < 10, `${feed.events.length} events`)
+  await feed.want({ transports: ['tcp', 'udp'] })
+  feed.events.length = 0
+  loop.socket.close()
+  await until(() => server.endpoint('echo').open === 0 && server.app.loop.probePeers.size === 0, 'the probe is gone')
+  t.same(feed.events, [])
 })
 
 t.test('the probe comes back when its connections break', async (t) => {
@@ -405,6 +464,38 @@ t.test('Run it', async (t) => {
     t.match(body.address, /^127\.0\.0\.1:/)
   })
 
+  await t.test('says when a service is full, and runs on', async (t) => {
+    const full = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
+    const holder = await connect(full.target('exchange'))
+    for (let i = 0; i < 5; i++) {
+      const { status, body } = await post<Transcript>(full, '/api/lab/run?service=exchange')
+      t.equal(status, 200)
+      t.match(body.error, /^(no answer from|lost|cannot connect to) 127\.0\.0\.1/)
+    }
+    holder.destroy()
+    await until(() => full.endpoint('exchange').open === 0, 'there is room')
+    t.equal((await post<Transcript>(full, '/api/lab/run?service=exchange')).body.error, undefined)
+  })
+
+  await t.test('ends every conversation in time', async (t) => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1')
+    const chatty = createServer({ allowHalfOpen: true }, (socket) => {
+      const timer = setInterval(() => socket.write('more'), 20)
+      socket.on('error', () => {}).once('close', () => clearInterval(timer)).resume()
+    }).listen(0, '127.0.0.1')
+    t.teardown(() => { silent.close(); chatty.close() })
+    await Promise.all([once(silent, 'listening'), once(chatty, 'listening')])
+    for (const [what, listener] of [['silent', silent], ['chatty', chatty]] as const) {
+      const target = { host: '127.0.0.1', port: (listener.address() as AddressInfo).port }
+      for (const [transport, isGreeted] of [['tcp', true], ['tcp', false], ['http', false], ['websocket', false]] as const) {
+        const began = performance.now()
+        const { error } = await play({ name: 'x', transport, path: '/', example: { send: 'Hello', answer: /x/, ...(isGreeted && { isGreeted }) } }, target, 300)
+        t.ok(error, `${what} ${transport}`)
+        t.ok(performance.now() - began < 2500, `${what} ${transport}`)
+      }
+    }
+  })
+
   await t.test('four at a time', async (t) => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => post(server, '/api/lab/run?service=listener')))
     t.same(answers.map(({ status }) => status).sort(), [200, 200, 200, 200, 429, 429])
@@ -432,7 +523,7 @@ t.test('a drain takes the probe and the viewers with it', async (t) => {
   const closed = once(socket, 'close')
   await server.app.close()
   t.equal((await closed)[0], 1001)
-  t.equal(server.app.loop.probePeers.size, 0)
+  t.notOk(process.getActiveResourcesInfo().includes('MessagePort'), 'its thread is gone')
   t.same(server.log.filter(({ level }) => level >= 40), [])
 })
 

@@ -8,6 +8,8 @@ import { explain, noAnswer, timedOut } from './client-error.ts'
 export interface TcpOptions {
   /** Longest silence, in milliseconds. */
   readonly timeoutMs: number
+  /** Ends the conversation, whatever it is at. */
+  readonly signal?: AbortSignal
 }
 
 export interface Dialogue extends TcpOptions {
@@ -16,13 +18,15 @@ export interface Dialogue extends TcpOptions {
   /** Receives the answer as it comes. */
   readonly onData: (chunk: Buffer) => void
   readonly onConnect?: () => void
+  /** The server's FIN. */
+  readonly onEnd?: () => void
 }
 
 /** Connects, sends everything and a FIN, and reads until the server's FIN. */
-export async function talk (target: Target, { send, onData, onConnect, timeoutMs }: Dialogue): Promise<void> {
-  await withSocket(target, timeoutMs, async (socket) => {
+export async function talk (target: Target, { send, onData, onConnect, onEnd, timeoutMs, signal }: Dialogue): Promise<void> {
+  await withSocket(target, { timeoutMs, signal }, async (socket) => {
     onConnect?.()
-    const answered = readAll(socket, onData)
+    const answered = readAll(socket, onData).then(onEnd)
     // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
     answered.catch(() => {})
     if (send === undefined) socket.end()
@@ -54,7 +58,7 @@ export async function ask (target: Target, options: TcpOptions & Pick<Dialogue, 
 
 /** The `exchange` service: waits for the greeting, sends one message, reads the answer. */
 export async function exchange (target: Target, message: Uint8Array, { timeoutMs }: TcpOptions): Promise<{ greeting: Buffer, answer: Buffer }> {
-  return await withSocket(target, timeoutMs, async (socket) => {
+  return await withSocket(target, { timeoutMs }, async (socket) => {
     let greeting = Buffer.alloc(0)
     const rest: Buffer[] = []
     let isGreeted = false
@@ -82,9 +86,11 @@ export async function * lines (bytes: number): AsyncGenerator<Uint8Array> {
 }
 
 /** Runs `use` on a connection, and sees to it that the connection is gone afterwards. */
-async function withSocket<T> (target: Target, timeoutMs: number, use: (socket: Socket) => Promise<T>): Promise<T> {
+async function withSocket<T> (target: Target, { timeoutMs, signal }: { timeoutMs: number, signal?: AbortSignal | undefined }, use: (socket: Socket) => Promise<T>): Promise<T> {
   const socket = connectSocket({ host: target.host, port: target.port, timeout: timeoutMs, allowHalfOpen: true })
   let isConnected = false
+  const abort = () => socket.destroy(timedOut(target, timeoutMs))
+  signal?.addEventListener('abort', abort)
   const failed = new Promise<never>((_resolve, reject) => {
     socket.on('timeout', () => socket.destroy(timedOut(target, timeoutMs)))
     socket.on('error', (error) => reject(explain(error, isConnected ? 'lost' : 'cannot connect to', target)))
@@ -97,6 +103,7 @@ async function withSocket<T> (target: Target, timeoutMs: number, use: (socket: S
   } catch (error) {
     throw explain(error as Error, 'lost', target)
   } finally {
+    signal?.removeEventListener('abort', abort)
     socket.destroy()
   }
 }

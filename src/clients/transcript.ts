@@ -3,7 +3,7 @@ import { formatAddress, type Target } from '../address.ts'
 import type { Segment, Transcript } from '../messages.ts'
 import type { Example } from '../service.ts'
 import type { Transport } from '../transport.ts'
-import { ClientError } from './client-error.ts'
+import { ClientError, noAnswer } from './client-error.ts'
 import { talk } from './tcp.ts'
 import { sendDatagram } from './udp.ts'
 import { connect } from './websocket.ts'
@@ -45,14 +45,14 @@ class Recorder {
   }
 }
 
-/** Resolves to what happened; a conversation that broke off says why in `error`. */
+/** Resolves to what happened, after `timeoutMs` at the latest; a conversation that broke off says why in `error`. */
 export async function play (service: Played, target: Target, timeoutMs: number): Promise<Transcript> {
   const recorder = new Recorder()
   const { segments } = recorder
   const address = `${formatAddress(target.host, target.port)}${service.path ?? ''}`
   let error: string | undefined
   try {
-    await players[service.transport](service, target, recorder, timeoutMs)
+    await players[service.transport](service, target, recorder, new Deadline(timeoutMs))
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause
     error = cause.message
@@ -60,54 +60,73 @@ export async function play (service: Played, target: Target, timeoutMs: number):
   return { service: service.name, address, segments, omitted: recorder.omitted, ...(error !== undefined && { error }) }
 }
 
-type Player = (service: Played, target: Target, recorder: Recorder, timeoutMs: number) => Promise<void>
+class Deadline {
+  readonly signal: AbortSignal
+  readonly #at: number
+
+  constructor (ms: number) {
+    this.signal = AbortSignal.timeout(ms)
+    this.#at = performance.now() + ms
+  }
+
+  get leftMs (): number {
+    return Math.max(1, Math.ceil(this.#at - performance.now()))
+  }
+}
+
+type Player = (service: Played, target: Target, recorder: Recorder, deadline: Deadline) => Promise<void>
 
 const players: Readonly<Record<Transport, Player>> = {
-  async http (_service, target, recorder, timeoutMs) {
+  async http (_service, target, recorder, deadline) {
     const request = Buffer.from(`GET /healthz HTTP/1.1\r\nHost: ${formatAddress(target.host, target.port)}\r\nConnection: close\r\n\r\n`)
-    await playTcp([request], false, target, recorder, timeoutMs)
+    await playTcp([request], false, target, recorder, deadline)
   },
 
-  async tcp ({ example }, target, recorder, timeoutMs) {
-    await playTcp(thirds(example.send), example.isGreeted ?? false, target, recorder, timeoutMs)
+  async tcp ({ example }, target, recorder, deadline) {
+    await playTcp(thirds(example.send), example.isGreeted ?? false, target, recorder, deadline)
   },
 
-  async websocket ({ example, path = '/' }, target, recorder, timeoutMs) {
+  async websocket ({ example, path = '/' }, target, recorder, deadline) {
     const messages = thirds(example.send)
-    await new Promise<void>((resolve, reject) => {
-      let wanted = Math.max(messages.length, 1)
-      const opening = connect({ ...target, path }, {
-        timeoutMs,
-        onSocket: () => recorder.add('received', 'connect', undefined, '101 Switching Protocols'),
-        onMessage ({ data, isBinary }) {
-          recorder.add('received', isBinary ? 'binary' : 'text', data)
-          if (--wanted > 0) return
-          opening.then((socket) => {
-            recorder.add('sent', 'close', undefined, '1000')
-            socket.close(1000)
-          }, reject)
-        }
-      })
-      opening.then((socket) => {
-        const timer = setTimeout(() => socket.terminate(), timeoutMs)
-        socket.once('close', (code, reason) => {
-          clearTimeout(timer)
-          recorder.add('received', 'close', undefined, `${code} ${reason}`.trim())
-          resolve()
-        })
-        for (const message of messages) {
-          socket.send(message, { binary: false })
-          recorder.add('sent', 'text', message)
-        }
-      }, reject)
+    let wanted = Math.max(messages.length, 1)
+    let answered = () => {}
+    const done = new Promise<void>((resolve) => { answered = resolve })
+    const socket = await connect({ ...target, path }, {
+      timeoutMs: deadline.leftMs,
+      onSocket: () => recorder.add('received', 'connect', undefined, '101 Switching Protocols'),
+      onMessage ({ data, isBinary }) {
+        if (wanted === 0) return
+        recorder.add('received', isBinary ? 'binary' : 'text', data)
+        if (--wanted === 0) answered()
+      }
     })
+    const closed = new Promise<void>((resolve) => {
+      socket.once('close', (code, reason) => {
+        recorder.add('received', 'close', undefined, `${code} ${reason}`.trim())
+        resolve()
+      })
+    })
+    const abort = () => socket.terminate()
+    deadline.signal.addEventListener('abort', abort)
+    for (const message of messages) {
+      socket.send(message, { binary: false })
+      recorder.add('sent', 'text', message)
+    }
+    await Promise.race([done, closed])
+    if (socket.readyState === socket.OPEN) {
+      recorder.add('sent', 'close', undefined, '1000')
+      socket.close(1000)
+    }
+    await closed
+    deadline.signal.removeEventListener('abort', abort)
+    if (wanted > 0) throw noAnswer(target)
   },
 
-  async udp ({ example }, target, recorder, timeoutMs) {
+  async udp ({ example }, target, recorder, deadline) {
     const isAnswered = example.answer !== undefined
     for (const message of isAnswered ? thirds(example.send) : [Buffer.from(example.send ?? '')]) {
       recorder.add('sent', 'datagram', message)
-      const answer = await sendDatagram(target, message, { timeoutMs, isAnswered })
+      const answer = await sendDatagram(target, message, { timeoutMs: deadline.leftMs, isAnswered })
       if (answer) recorder.add('received', 'datagram', answer)
     }
     if (isAnswered) return
@@ -116,11 +135,11 @@ const players: Readonly<Record<Transport, Player>> = {
   }
 }
 
-async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Target, recorder: Recorder, timeoutMs: number): Promise<void> {
-  let greeted = () => {}
-  const greeting = new Promise<void>((resolve) => { greeted = resolve })
+async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Target, recorder: Recorder, deadline: Deadline): Promise<void> {
+  let hear = (_isGreeted: boolean) => {}
+  const heard = new Promise<boolean>((resolve) => { hear = resolve })
   async function * send () {
-    if (isGreeted) await greeting
+    if (isGreeted && !await heard) throw noAnswer(target)
     for (const part of parts) {
       recorder.add('sent', 'data', part)
       yield part
@@ -128,15 +147,19 @@ async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Ta
     recorder.add('sent', 'fin')
   }
   await talk(target, {
-    timeoutMs,
+    timeoutMs: deadline.leftMs,
+    signal: deadline.signal,
     send: send(),
     onConnect: () => recorder.add('sent', 'connect'),
     onData (chunk) {
       recorder.add('received', 'data', chunk)
-      greeted()
+      hear(true)
+    },
+    onEnd () {
+      recorder.add('received', 'fin')
+      hear(false)
     }
   })
-  recorder.add('received', 'fin')
 }
 
 /** A text in three parts, so that it can be seen which transports keep them apart. */

@@ -16,10 +16,10 @@ class Pinger {
   #lane: Lane | undefined
   #underWay: Promise<void> | undefined
   #retryAt = 0
-  #onAnswer = () => {}
-  #onLost = () => {}
-  /** The slowest round trip since `slowest` was last reset: null once one was lost. */
-  slowest: number | null = 0
+  #answered = () => {}
+  #lost = (_error: Error) => {}
+  /** The round trips that ended since `measure`, the slowest of them: null once one was lost. */
+  #slowest: number | null | undefined
 
   constructor (target: LaneTarget) {
     this.transport = target.transport
@@ -32,22 +32,43 @@ class Pinger {
     return this.#underWay
   }
 
-  /** Resolves once no round trip is under way. */
-  async settled (): Promise<void> {
-    await this.#underWay
+  /** From now on the slowest counts. Pings at once, also where a retry would wait. */
+  measure (): void {
+    this.#slowest = undefined
+    this.#retryAt = 0
+    this.ping().catch(() => {})
   }
 
-  async open (): Promise<void> {
-    this.#lane ??= await openLane(this.#target, {
-      onAnswer: () => this.#onAnswer(),
-      onLost: () => this.#onLost(),
+  /** Resolves once no round trip is under way: to the slowest, or to null where one got no answer. */
+  async measured (): Promise<number | null> {
+    await this.#underWay
+    return this.#slowest ?? null
+  }
+
+  async open (): Promise<Lane> {
+    if (this.#lane) return this.#lane
+    const opened: { lane?: Lane, isLost: boolean } = { isLost: false }
+    // What a lane says once it is given up must not count for the next.
+    const isCurrent = () => this.#lane === opened.lane
+    opened.lane = await openLane(this.#target, {
+      onAnswer: () => { if (isCurrent()) this.#answered() },
+      onLost: () => {
+        opened.isLost = true
+        if (!isCurrent()) return
+        this.#lane = undefined
+        this.#lost(new Error('lost'))
+      },
       onPeer: (peer, isOpen) => tell({ type: 'peer', peer, isOpen })
     })
+    if (opened.isLost) throw new Error('lost')
+    this.#lane = opened.lane
+    return opened.lane
   }
 
   close (): void {
-    this.#lane?.close()
+    const lane = this.#lane
     this.#lane = undefined
+    lane?.close()
   }
 
   async #roundTrip (): Promise<void> {
@@ -57,22 +78,20 @@ class Pinger {
     let ms: number | null = null
     let timer: NodeJS.Timeout | undefined
     try {
-      await this.open()
+      const lane = await this.open()
       await new Promise<void>((resolve, reject) => {
-        this.#onAnswer = resolve
-        this.#onLost = () => reject(new Error('lost'))
-        timer = setTimeout(this.#onLost, ANSWER_MS)
-        this.#lane?.send()
+        this.#answered = resolve
+        this.#lost = reject
+        timer = setTimeout(() => reject(new Error('no answer')), ANSWER_MS)
+        lane.send()
       })
       ms = Number((performance.now() - started).toFixed(3))
     } catch {
-      // A late answer must not count for the next ping: that one gets a new connection.
       this.close()
       this.#retryAt = Date.now() + RETRY_MS
     }
     clearTimeout(timer)
-    if (ms === null) this.slowest = null
-    else if (this.slowest !== null) this.slowest = Math.max(this.slowest, ms)
+    this.#slowest = ms === null || this.#slowest === null ? null : Math.max(this.#slowest ?? 0, ms)
     tell({ type: 'ping', ping: { transport: this.transport, at, ms } })
   }
 }
@@ -88,8 +107,7 @@ function pingAll (): void {
 }
 
 async function measured (): Promise<void> {
-  await Promise.all(pingers.map((pinger) => pinger.settled()))
-  const waited: Waited = Object.fromEntries(pingers.map(({ transport, slowest }) => [transport, slowest]))
+  const waited: Waited = Object.fromEntries(await Promise.all(pingers.map(async (pinger) => [pinger.transport, await pinger.measured()])))
   tell({ type: 'measured', waited })
 }
 
@@ -100,9 +118,9 @@ const timer = setInterval(pingAll, PING_MS)
 parentPort?.on('message', (message: ToProbe) => {
   switch (message) {
     case 'measure':
-      for (const pinger of pingers) pinger.slowest = 0
       // Now, on the side of the loop that goes on: the other may be blocked already.
-      return pingAll()
+      for (const pinger of pingers) pinger.measure()
+      return
     case 'measured':
       return measured()
     case 'stop':

@@ -13,12 +13,14 @@ export type FromProbe =
 
 /** How long a thread may take to end by itself. */
 const STOP_MS = 500
+/** The feed tells of events a moment after they happened: an address is the probe's for so long after its end. */
+const FORGET_MS = 500
 
 export interface ProbeOptions {
   readonly lanes: readonly LaneTarget[]
   readonly onPing: (ping: Ping) => void
-  /** The addresses that the probe itself connects from: kept up to date. */
-  readonly peers: Set<string>
+  /** The addresses that probes connect from, each with its probe: kept up to date. */
+  readonly peers: Map<string, Probe>
   readonly onError: (error: unknown) => void
 }
 
@@ -27,9 +29,10 @@ export class Probe {
   readonly ready: Promise<unknown>
   readonly ended: Promise<unknown>
   readonly #worker: Worker
-  readonly #peers: Set<string>
+  readonly #peers: Map<string, Probe>
   #onMeasured = (_waited: Waited) => {}
 
+  /** Throws where no thread can be had. */
   constructor ({ lanes, onPing, peers, onError }: ProbeOptions) {
     this.#peers = peers
     this.#worker = new Worker(new URL(`./probe-worker${extname(import.meta.url)}`, import.meta.url), {
@@ -38,13 +41,14 @@ export class Probe {
     })
     this.#worker.on('error', onError)
     this.ended = new Promise((resolve) => { this.#worker.once('exit', resolve) })
+    this.#worker.once('exit', () => { for (const [peer, owner] of peers) if (owner === this) this.#forget(peer) })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('exit', () => reject(new Error('the probe ended')))
       this.#worker.on('message', (message: FromProbe) => {
         switch (message.type) {
           case 'ready': return resolve(undefined)
           case 'ping': return onPing(message.ping)
-          case 'peer': return message.isOpen ? peers.add(message.peer) : peers.delete(message.peer)
+          case 'peer': return message.isOpen ? peers.set(message.peer, this) : this.#forget(message.peer)
           case 'measured': return this.#onMeasured(message.waited)
         }
       })
@@ -68,7 +72,10 @@ export class Probe {
     const timer = setTimeout(() => { this.#worker.terminate().catch(() => {}) }, STOP_MS)
     await this.ended
     clearTimeout(timer)
-    this.#peers.clear()
+  }
+
+  #forget (peer: string): void {
+    setTimeout(() => { if (this.#peers.get(peer) === this) this.#peers.delete(peer) }, FORGET_MS).unref()
   }
 
   #post (message: ToProbe): void {

@@ -20,11 +20,13 @@ export interface LoopListener {
 
 export interface Loop {
   /** The addresses that the probe connects from. */
-  readonly probePeers: ReadonlySet<string>
+  readonly probePeers: Pick<ReadonlySet<string>, 'has' | 'size'>
   /** What the probe pings: nothing with LAB=off, or where no service answers. */
   lanes (): readonly LaneTarget[]
   /** Tells the listener about the loop until the function that is returned is called. */
   watch (listener: LoopListener): () => void
+  /** The lesson that runs now. */
+  lesson (): LessonStarted | null
   /** Runs a lesson of `ms` milliseconds and measures what it does to everybody. Throws a LessonRefused. */
   teach (kind: LessonKind, ms: number): Promise<LessonResult>
 }
@@ -43,12 +45,13 @@ export const loop = fastifyPlugin(async function loop (app) {
   const { config, log } = app
   const listeners = new Set<LoopListener>()
   const budget = new LessonBudget()
-  const probePeers = new Set<string>()
+  const probePeers = new Map<string, Probe>()
   let probe: Probe | undefined
   let stopping: Promise<void> = Promise.resolve()
   let isClosed = false
   let users = 0
   let lastLesson = 0
+  let current: LessonStarted | null = null
   let stopSampler = () => {}
   let probeTimer: NodeJS.Timeout | undefined
 
@@ -66,12 +69,16 @@ export const loop = fastifyPlugin(async function loop (app) {
     if (probe || isClosed) return probe
     const targets = lanes()
     if (targets.length === 0) return
-    const started = new Probe({
-      lanes: targets,
-      peers: probePeers,
-      onPing: (ping) => tell((listener) => listener.onPing(ping)),
-      onError: (err) => log.error({ err }, 'the probe failed')
-    })
+    const onError = (err: unknown) => log.error({ err }, 'the probe failed')
+    let started: Probe
+    try {
+      started = new Probe({ lanes: targets, peers: probePeers, onPing: (ping) => tell((listener) => listener.onPing(ping)), onError })
+    } catch (error) {
+      // A machine that has no thread to give serves on.
+      onError(error)
+      if (users > 0) scheduleProbe(PROBE_RETRY_MS)
+      return
+    }
     probe = started
     started.ended.then(() => {
       if (probe !== started) return
@@ -116,21 +123,24 @@ export const loop = fastifyPlugin(async function loop (app) {
       // Without its probe a lesson still teaches; its log says what happened to that.
       await prober?.ready.catch(() => {})
       const lesson: LessonStarted = { id: ++lastLesson, kind, ms, at: Date.now() }
+      current = lesson
       tell((listener) => listener.onLessonStarted(lesson))
       const measured = prober?.measure()
       await lessons[kind](ms)
       const endedAt = Date.now()
       const waited = await measured?.() ?? {}
       const result: LessonResult = { ...lesson, endedAt, waited, sentence: sentence({ kind, ms, waited }) }
+      current = null
       tell((listener) => listener.onLessonEnded(result))
       return result
     } finally {
+      current = null
       budget.end()
       release()
     }
   }
 
-  app.decorate<Loop>('loop', { probePeers, lanes, watch, teach })
+  app.decorate<Loop>('loop', { probePeers, lanes, watch, lesson: () => current, teach })
 
   // Registered before the runners: the probe leaves before they drain.
   app.addHook('preClose', async () => {

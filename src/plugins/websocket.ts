@@ -9,6 +9,7 @@ import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import type { Endpoint } from '../endpoint.ts'
 import type { WebSocketService } from '../service.ts'
+import { isOwnOrigin, OriginError } from '../origin.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketSession } from './websocket-session.ts'
@@ -70,6 +71,9 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     app.route({
       method: 'GET',
       url: service.path,
+      async onRequest ({ headers }) {
+        if (service.isForOwnPage && !isOwnOrigin(headers)) throw new OriginError(headers.origin)
+      },
       handler (_request, reply) {
         reply.header('upgrade', 'websocket')
         throw new UpgradeRequiredError(service.path)

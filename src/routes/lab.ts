@@ -5,6 +5,7 @@ import { reachable } from '../address.ts'
 import { play } from '../clients/transcript.ts'
 import { LessonRefused, MAX_LESSON_MS } from '../lab/lessons.ts'
 import type { LessonResult, Transcript } from '../messages.ts'
+import { isOwnOrigin, OriginError } from '../origin.ts'
 
 const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4
@@ -58,12 +59,8 @@ function retryAfter (reply: FastifyReply, ms: number): void {
   reply.header('retry-after', Math.ceil(ms / 1000))
 }
 
-/** A page of another site may send its visitors' requests here, but not without naming itself. */
-async function sameOrigin (request: FastifyRequest): Promise<void> {
-  const { origin, host, 'sec-fetch-site': site } = request.headers
-  // The browser's own word (Fetch Metadata), which a proxy that changes Host leaves as it is.
-  if (origin === undefined || site === 'same-origin' || (URL.canParse(origin) && new URL(origin).host === host)) return
-  throw new LabError(403, 'ERR_ORIGIN', `the lab takes requests of its own page alone, not of ${JSON.stringify(origin.slice(0, 100))}`)
+async function sameOrigin ({ headers }: FastifyRequest): Promise<void> {
+  if (!isOwnOrigin(headers)) throw new OriginError(headers.origin)
 }
 
 class LabError extends Error {

@@ -5,6 +5,7 @@ import { formatAddress, reachable } from '../address.ts'
 import { counts, facts } from '../facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
 import { pasteLines } from '../paste-line.ts'
+import { VERSION } from '../version.ts'
 
 export async function page (app: FastifyInstance): Promise<void> {
   app.get('/', async (request, reply) => {
@@ -22,6 +23,7 @@ export async function page (app: FastifyInstance): Promise<void> {
       rows,
       isLab: app.config.lab,
       lessonCode,
+      version: VERSION,
       process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
       counts: counts(app.endpoints)
     })

@@ -1,4 +1,5 @@
 /** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
+import { randomUUID } from 'node:crypto'
 import type { Feed, FeedEvent } from '../feed.ts'
 import type { FeedMessage, FeedRequest } from '../messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
@@ -16,6 +17,7 @@ export const WS_FEED: WebSocketDescription = {
   name: 'ws-feed',
   transport: 'websocket',
   path: '/ws/feed',
+  isForOwnPage: true,
   summary: 'Sends what happens on every protocol: sizes, never contents.',
   example: { answer: /^\{"type":"hello"/ }
 }
@@ -26,7 +28,8 @@ const MAX_NAME = 64
 interface Viewer { readonly client: WebSocketClient, request: FeedRequest, dropped: number }
 
 /** @param labPeers the probe's addresses: its pings, and what the page's own sockets are told, would drown all else. */
-export function wsFeed (feed: Feed, labPeers: ReadonlySet<string>): WebSocketService {
+export function wsFeed (feed: Feed, labPeers: Pick<ReadonlySet<string>, 'has'>): WebSocketService {
+  const instance = randomUUID()
   const viewers = new Set<Viewer>()
   let events: FeedEvent[] = []
   let overflow = 0
@@ -39,7 +42,6 @@ export function wsFeed (feed: Feed, labPeers: ReadonlySet<string>): WebSocketSer
   }
 
   function flush (): void {
-    if (events.length === 0) return
     // Not earlier: a connection of the probe is known as such a moment after it is there.
     const all = events.filter(({ peer }) => !labPeers.has(peer))
     for (const viewer of viewers) tell(viewer, all, overflow)
@@ -63,7 +65,7 @@ export function wsFeed (feed: Feed, labPeers: ReadonlySet<string>): WebSocketSer
     onConnection (client) {
       if (viewers.size === MAX_VIEWERS) return client.close(TRY_AGAIN_LATER, 'too many viewers')
       const viewer: Viewer = { client, request: {}, dropped: 0 }
-      say(client, { type: 'hello', at: Date.now(), maxEvents: MAX_EVENTS })
+      say(client, { type: 'hello', at: Date.now(), instance, maxEvents: MAX_EVENTS })
       if (viewers.size === 0) stop = watch()
       viewers.add(viewer)
       return {

@@ -15,6 +15,7 @@ export const WS_LOOP: WebSocketDescription = {
   name: 'ws-loop',
   transport: 'websocket',
   path: '/ws/loop',
+  isForOwnPage: true,
   summary: 'Sends the loop\'s delay, the round trips and the counters, ten times a second.',
   example: { answer: /^\{"type":"hello"/ }
 }
@@ -36,7 +37,7 @@ export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketSe
       onPing: (ping) => { pings.push(ping) },
       onSample (sample) {
         const isCounted = ticks++ % COUNTS_EVERY === 0
-        tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(endpoints), process: facts(endpoints) }) })
+        tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(endpoints), process: facts(endpoints), lesson: loop.lesson() }) })
         pings = []
       },
       onLessonStarted: (lesson) => tell({ type: 'lesson-started', lesson }),

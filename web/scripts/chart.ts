@@ -7,6 +7,8 @@ import { milliseconds, PROTOCOLS } from './format.ts'
 
 const WINDOW_S = 60
 const AXIS_PX = 26
+/** Added with each message, so that a clock that was set is followed within a minute or two. */
+const CLOCK_DRIFT_S = 0.002
 const REDRAW_MS = 100
 const CALM_REDRAW_MS = 1000
 /** What a lane's axis may end at, in milliseconds: few values, so that the scale rests. */
@@ -36,8 +38,9 @@ export class Chart {
   #bands: Band[] = []
   #scale = SCALES[0] as number
   #palette = new Map<string, string>()
-  /** How far this browser's clock is ahead of the server's, in seconds. */
-  #ahead = Infinity
+  /** How far this browser's clock is ahead of the server's, in seconds; undefined until the server has spoken. */
+  #ahead: number | undefined
+  #isLive = false
   #drawnAt = 0
 
   constructor (transports: readonly Transport[]) {
@@ -54,14 +57,25 @@ export class Chart {
     setInterval(() => this.#draw(), REDRAW_MS)
   }
 
-  /** After a break: the server may be another, with another clock. */
-  reset (): void {
-    this.#ahead = Infinity
+  /** The server is gone: what it would have said nobody knows. */
+  lost (): void {
+    this.#isLive = false
+    const now = this.#now * 1000
+    for (const { curves } of this.#lanes) for (const curve of curves) append(curve, now, null)
+    this.idle()
+  }
+
+  /** No lesson runs. */
+  idle (): void {
+    for (const band of this.#bands) band.to ??= this.#now
   }
 
   /** @param at the server's clock, when it spoke. */
   heard (at: number): void {
-    this.#ahead = Math.min(this.#ahead, (Date.now() - at) / 1000)
+    const ahead = (Date.now() - at) / 1000
+    // The least that was heard has waited least. After a break the server may be another, with another clock.
+    this.#ahead = this.#isLive ? Math.min(ahead, (this.#ahead ?? ahead) + CLOCK_DRIFT_S) : ahead
+    this.#isLive = true
   }
 
   addPing ({ transport, at, ms }: Ping): void {
@@ -94,7 +108,7 @@ export class Chart {
   }
 
   get #now (): number {
-    return Date.now() / 1000 - (Number.isFinite(this.#ahead) ? this.#ahead : 0)
+    return Date.now() / 1000 - (this.#ahead ?? 0)
   }
 
   #addLane (name: LaneName, title: string, colour: string, curveCount: number): void {
@@ -173,16 +187,15 @@ export class Chart {
   }
 
   #draw (): void {
+    const oldest = this.#now - WINDOW_S
+    for (const { curves } of this.#lanes) for (const curve of curves) forget(curve, oldest)
     if (document.hidden || (this.#calm.matches && Date.now() - this.#drawnAt < CALM_REDRAW_MS)) return
     this.#drawnAt = Date.now()
-    const oldest = this.#now - WINDOW_S
     this.#bands = this.#bands.filter(({ to }) => to === undefined || to > oldest)
     let slowest = 0
     for (const { name, curves } of this.#lanes) {
-      for (const curve of curves) {
-        forget(curve, oldest)
-        if (name !== 'utilisation') for (const y of curve.ys) slowest = Math.max(slowest, y ?? 0)
-      }
+      if (name === 'utilisation') continue
+      for (const { ys } of curves) for (const y of ys) slowest = Math.max(slowest, y ?? 0)
     }
     this.#scale = SCALES.find((scale) => scale >= slowest) ?? SCALES.at(-1) as number
     for (const { curves, plot } of this.#lanes) plot.setData(dataOf(curves, this.#now))

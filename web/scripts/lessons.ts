@@ -20,47 +20,53 @@ export class Lessons {
   }
 
   ended ({ kind, sentence }: LessonResult): void {
-    this.reset()
+    this.idle()
     say(kind, sentence)
   }
 
-  /** After a break nobody tells that a lesson has ended. */
-  reset (): void {
-    for (const button of this.#buttons) if (!button.dataset.refused) setDisabled(button, false)
+  /** No lesson runs, whether or not its end was heard. */
+  idle (): void {
+    for (const button of this.#buttons) {
+      if (button.dataset.rests) continue
+      setDisabled(button, false)
+      const said = find(`#said-${button.dataset.lesson}`)
+      if (said.textContent?.endsWith('…')) setText(said, '')
+    }
   }
 }
 
 async function press (kind: LessonKind): Promise<void> {
+  const button = find<HTMLButtonElement>(`[data-lesson="${kind}"]`)
   const ms = find<HTMLSelectElement>('#lesson-ms').value
+  // One press is one lesson, however fast the next.
+  setDisabled(button, true)
+  button.dataset.rests = 'true'
   // What was measured comes to every viewer alike, and so to this one.
   const response = await fetch(`/api/lab/${kind}?ms=${ms}`, { method: 'POST' }).catch(() => undefined)
+  const seconds = response?.ok ? 0 : Number(response?.headers.get('retry-after') ?? 0)
   if (!response) say(kind, 'The server did not answer.', true)
-  else if (!response.ok) refused(kind, await response.json() as { message: string }, Number(response.headers.get('retry-after') ?? 0))
+  else if (!response.ok) say(kind, await reasonOf(response, seconds), true)
+  if (seconds > 0) await rest(button, seconds)
+  delete button.dataset.rests
+  setDisabled(button, false)
+  if (seconds > 0) say(kind, '')
 }
 
-/** The button rests until it works again, and says when that is. */
-function refused (kind: LessonKind, { message }: { message: string }, seconds: number): void {
-  const button = find<HTMLButtonElement>(`[data-lesson="${kind}"]`)
-  const until = Date.now() + seconds * 1000
-  const reason = message.replace(/: try again in \d+ s$/, '')
+async function reasonOf (response: Response, seconds: number): Promise<string> {
+  const { message } = await response.json().catch(() => ({ message: `the server answered ${response.status}` })) as { message: string }
+  const when = seconds > 0 ? ` It works again at ${new Date(Date.now() + seconds * 1000).toLocaleTimeString()}.` : ''
+  return `Refused: ${message.replace(/: try again in \d+ s$/, '')}.${when}`
+}
+
+/** Counts down on the button. */
+async function rest (button: HTMLButtonElement, seconds: number): Promise<void> {
   const label = button.textContent ?? ''
-  button.dataset.refused = 'true'
-  setDisabled(button, true)
-  say(kind, `Refused: ${reason}. It works again at ${new Date(until).toLocaleTimeString()}.`, true)
-  const tick = () => {
-    const left = Math.ceil((until - Date.now()) / 1000)
-    if (left > 0) {
-      button.textContent = `${label} in ${left} s`
-      return
-    }
-    clearInterval(timer)
-    button.textContent = label
-    setDisabled(button, false)
-    delete button.dataset.refused
-    say(kind, '')
+  const until = Date.now() + seconds * 1000
+  for (let left = seconds; left > 0; left = Math.ceil((until - Date.now()) / 1000)) {
+    setText(button, `${label} in ${left} s`)
+    await new Promise((resolve) => { setTimeout(resolve, TICK_MS) })
   }
-  const timer = setInterval(tick, TICK_MS)
-  tick()
+  setText(button, label)
 }
 
 function say (kind: LessonKind, text: string, isRefusal = false): void {

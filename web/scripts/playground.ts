@@ -17,8 +17,8 @@ export class Playground {
   readonly #frames = find('#frames')
   readonly #problem = find('#ws-problem')
   #socket: WebSocket | undefined
-  /** When each message that is not answered yet was sent: echoes come back in order. */
-  #sentAt: number[] = []
+  /** Every message that is not answered yet: echoes come back in order. */
+  #sent: { readonly at: number, readonly isPing: boolean }[] = []
   #wasConnected = false
 
   constructor () {
@@ -39,7 +39,7 @@ export class Playground {
     const socket = new WebSocket(webSocketUrl('/ws/echo'))
     socket.binaryType = 'arraybuffer'
     this.#socket = socket
-    this.#sentAt = []
+    this.#sent = []
     setDisabled(this.#connect, true)
     setText(this.#problem, '')
     setText(this.#state, 'connecting …')
@@ -53,9 +53,8 @@ export class Playground {
       const now = performance.now()
       const isText = typeof data === 'string'
       const content = isText ? new TextEncoder().encode(data) : new Uint8Array(data)
-      const sentAt = this.#sentAt.shift()
-      const isPong = !isText && content.length === 0
-      this.#frame('←', isText ? 'text' : isPong ? 'pong' : 'binary', content.length, sentAt === undefined ? undefined : now - sentAt, preview(content, isText))
+      const sent = this.#sent.shift()
+      this.#frame('←', isText ? 'text' : sent?.isPing ? 'pong' : 'binary', content.length, sent && now - sent.at, preview(content, isText))
     }
     socket.onclose = ({ code, reason, wasClean }) => {
       this.#enable(false)
@@ -86,7 +85,7 @@ export class Playground {
       return
     }
     setText(this.#problem, '')
-    this.#sentAt.push(performance.now())
+    this.#sent.push({ at: performance.now(), isPing: kind === 'ping' })
     this.#socket.send(message)
     const content = typeof message === 'string' ? new TextEncoder().encode(message) : message
     this.#frame('→', kind, content.length, undefined, preview(content, kind === 'text'))
@@ -128,5 +127,5 @@ export class Playground {
 
 function preview (content: Uint8Array, isText: boolean): string {
   const cut = content.subarray(0, MAX_SHOWN)
-  return `${isText ? visible(new TextDecoder().decode(cut)) : hex(cut)}${content.length > MAX_SHOWN ? ' …' : ''}`
+  return `${isText ? visible(new TextDecoder().decode(cut, { stream: true })) : hex(cut)}${content.length > MAX_SHOWN ? ' …' : ''}`
 }

@@ -25,7 +25,10 @@ export class Wire {
   #isPaused = false
   #shown = 0
   #notShown = 0
+  /** Events that the filter would have let through, and all events, since the pause. */
   #whilePaused = 0
+  #keptSincePause = 0
+  #instance: string | undefined
 
   constructor (request: (request: FeedRequest) => void) {
     this.#request = request
@@ -47,6 +50,7 @@ export class Wire {
   }
 
   heard (message: FeedMessage): void {
+    if (message.type === 'hello') this.#greeted(message.instance)
     if (message.type !== 'events') return
     const { events, dropped } = message
     this.#notShown += dropped
@@ -54,9 +58,24 @@ export class Wire {
     if (this.#kept.length > MAX_KEPT) this.#kept.splice(0, this.#kept.length - MAX_KEPT)
     for (const event of events) if (event.connection === this.#follows) this.#timeline.add(event)
     const wanted = events.filter((event) => this.#isWanted(event))
-    if (this.#isPaused) this.#whilePaused += wanted.length
-    else this.#add(wanted)
+    if (this.#isPaused) {
+      this.#whilePaused += wanted.length
+      this.#keptSincePause += events.length
+    } else {
+      this.#add(wanted)
+    }
     this.#count()
+  }
+
+  /** Another server counts its connections from 1 again: what is known is of others. */
+  #greeted (instance: string): void {
+    if (this.#instance !== undefined && this.#instance !== instance) {
+      this.#kept = []
+      this.#keptSincePause = this.#whilePaused = 0
+      this.#follow(undefined)
+      this.#redraw()
+    }
+    this.#instance = instance
   }
 
   #togglePause (): void {
@@ -65,7 +84,7 @@ export class Wire {
     setText(this.#pause, this.#isPaused ? 'Go on' : 'Pause')
     if (!this.#isPaused) {
       this.#notShown += Math.max(0, this.#whilePaused - MAX_ROWS)
-      this.#whilePaused = 0
+      this.#whilePaused = this.#keptSincePause = 0
       this.#redraw()
     }
     this.#count()
@@ -90,7 +109,8 @@ export class Wire {
   #redraw (): void {
     this.#body.replaceChildren()
     this.#shown = 0
-    this.#add(this.#kept.filter((event) => this.#isWanted(event)), true)
+    const known = this.#kept.slice(0, Math.max(0, this.#kept.length - this.#keptSincePause))
+    this.#add(known.filter((event) => this.#isWanted(event)), true)
     this.#count()
   }
 

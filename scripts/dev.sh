@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Serves from dist/, built again and restarted on every change; ends with Ctrl-C.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+trap 'kill 0' EXIT
+npm run --silent build
+tsc -p tsconfig.build.json --watch --preserveWatchOutput &
+npm run --silent build:web -- --watch=forever &
+node --watch --watch-preserve-output dist/cli.js serve

@@ -132,6 +132,20 @@ t.test('at most 250 events a batch, and what is left out is counted', async (t) 
   t.equal(seen.events.length + seen.dropped, arrived)
   t.ok(arrived > 250 && seen.dropped > 0, `${arrived} arrived, ${seen.dropped} were left out`)
   sender.close()
+
+  await t.test('and of the connection that is followed, another 250', async (t) => {
+    const socket = await connectWebSocket({ ...server.target('http'), path: '/ws/echo' }, options)
+    await until(() => server.events.some(({ service }) => service === 'ws-echo'), 'the server has it')
+    const { connection = 0 } = server.events.findLast(({ service }) => service === 'ws-echo') ?? {}
+    await want({ transports: [], follow: connection })
+    const told = () => seen.events.length + seen.dropped
+    const before = told()
+    const droppedBefore = seen.dropped
+    for (let i = 0; i < 1000; i++) socket.send('x')
+    await until(() => told() >= before + 2000, 'all are told of or counted')
+    t.ok(seen.dropped > droppedBefore)
+    socket.terminate()
+  })
 })
 
 const python = spawnSync('which', ['python3']).status === 0
@@ -300,16 +314,18 @@ t.test('a service that is full gets no answer to the probe, and holds nobody up'
   holder.destroy()
 })
 
-t.test('a lane that the server ends is opened again at once', async (t) => {
-  const server = await serverFor(t, { TCP_IDLE_MS: '150' })
+t.test('a lane that ends between two pings is opened again at once', async (t) => {
+  const server = await serverFor(t)
+  const first = await watcher(t, server)
+  await until(() => first.pings().length > 8, 'the probe pings')
+  // A lesson keeps the probe, whoever else is cut off.
+  post(server, '/api/lab/wait?ms=2000').catch(() => {})
+  await until(() => first.messages.some(({ type }) => type === 'lesson-started'), 'it runs')
+  server.app.connections.destroyAll()
   const { pings } = await watcher(t, server)
   const answered = (name: string) => pings().filter(({ transport, ms }) => transport === name && ms !== null).length
-  await until(() => answered('tcp') > 3, 'it is pinged')
-  // Longer than TCP_IDLE_MS, so that the lane is closed without a ping under way.
-  await post(server, '/api/lab/block?ms=400')
-  const before = answered('tcp')
-  await until(() => answered('tcp') > before + 10, 'it is pinged as ever')
-  t.ok(answered('tcp') > answered('udp') / 2, `${answered('tcp')} of ${answered('udp')}`)
+  await until(() => answered('udp') > 25, 'the others are pinged as ever')
+  for (const name of ['http', 'websocket', 'tcp']) t.ok(answered(name) > answered('udp') / 3, `${name}: ${answered(name)} of ${answered('udp')}`)
 })
 
 t.test('the probe is not seen when it reconnects, nor when it leaves', async (t) => {
@@ -485,6 +501,14 @@ t.test('Run it', async (t) => {
     }).listen(0, '127.0.0.1')
     t.teardown(() => { silent.close(); chatty.close() })
     await Promise.all([once(silent, 'listening'), once(chatty, 'listening')])
+    const curt = createServer((socket) => socket.end()).listen(0, '127.0.0.1')
+    t.teardown(() => { curt.close() })
+    await once(curt, 'listening')
+    const began = performance.now()
+    t.match(await play({ name: 'x', transport: 'tcp', example: { send: 'Hello', isGreeted: true } }, { host: '127.0.0.1', port: (curt.address() as AddressInfo).port }, 8000), { error: /^no answer from/ })
+    t.ok(performance.now() - began < 4000, 'a service that ends without its greeting is not waited for')
+    t.match(await play({ name: 'x', transport: 'websocket', path: '/ws/time', example: { send: 'Hello, world' } }, server.target('http'), 500), { error: /^no answer from/ })
+    t.ok(performance.now() - began < 8000)
     for (const [what, listener] of [['silent', silent], ['chatty', chatty]] as const) {
       const target = { host: '127.0.0.1', port: (listener.address() as AddressInfo).port }
       for (const [transport, isGreeted] of [['tcp', true], ['tcp', false], ['http', false], ['websocket', false]] as const) {

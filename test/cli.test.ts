@@ -15,7 +15,8 @@ const { NODE_OPTIONS: _tapsOwn, ...ENV } = process.env
 interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
 
 function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}, uid?: number): ChildProcess {
-  return spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
+  // tap gives its own NODE_OPTIONS to every process; the program starts in half the time without them.
+  return spawn('sh', ['-c', 'unset NODE_OPTIONS; exec "$@"', 'sh', ...PROGRAM, ...args], { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
 }
 
 async function run (args: readonly string[], { input = '', env = {} }: { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}): Promise<Run> {

@@ -1,14 +1,17 @@
 /** The strip chart: one lane a protocol, and the loop's delay and utilisation under them, on one time axis. */
-import Plot, { type AlignedData, type Options } from 'uplot'
+import Plot, { type Options } from 'uplot'
 import type { LessonStarted, LoopSample, Ping } from '../../src/messages.ts'
 import type { Transport } from '../../src/transport.ts'
+import { append, dataOf, emptyData, forget, type Curve } from './curve.ts'
 import { find, make, setText } from './dom.ts'
 import { milliseconds, PROTOCOLS } from './format.ts'
 
 const WINDOW_S = 60
 const AXIS_PX = 26
-/** Added with each message, so that a clock that was set is followed within a minute or two. */
+/** Added with each message, so that a clock that drifts is followed. */
 const CLOCK_DRIFT_S = 0.002
+/** More than any stall delays a message: a clock was set. */
+const CLOCK_JUMP_S = 10
 const REDRAW_MS = 100
 const CALM_REDRAW_MS = 1000
 /** What a lane's axis may end at, in milliseconds: few values, so that the scale rests. */
@@ -16,8 +19,6 @@ const SCALES = [10, 20, 50, 100, 200, 600, 1200, 2500, 6000]
 const AGES = [-60, -50, -40, -30, -20, -10, 0]
 
 type LaneName = Transport | 'delay' | 'utilisation'
-
-interface Curve { readonly xs: number[], readonly ys: (number | null)[] }
 
 interface Lane {
   readonly name: LaneName
@@ -74,7 +75,8 @@ export class Chart {
   heard (at: number): void {
     const ahead = (Date.now() - at) / 1000
     // The least that was heard has waited least. After a break the server may be another, with another clock.
-    this.#ahead = this.#isLive ? Math.min(ahead, (this.#ahead ?? ahead) + CLOCK_DRIFT_S) : ahead
+    const isKnown = this.#isLive && this.#ahead !== undefined && Math.abs(ahead - this.#ahead) < CLOCK_JUMP_S
+    this.#ahead = isKnown ? Math.min(ahead, (this.#ahead ?? ahead) + CLOCK_DRIFT_S) : ahead
     this.#isLive = true
   }
 
@@ -220,29 +222,4 @@ export class Chart {
       this.#palette.set(name, style.getPropertyValue(`--${name}`).trim())
     }
   }
-}
-
-function append (curve: Curve | undefined, at: number, y: number | null): void {
-  curve?.xs.push(at / 1000)
-  curve?.ys.push(y)
-}
-
-/** Drops what has left the window, but for the last of it: the curve enters from there. */
-function forget ({ xs, ys }: Curve, oldest: number): void {
-  const first = xs.findIndex((x) => x >= oldest)
-  const count = (first === -1 ? xs.length : first) - 1
-  if (count <= 0) return
-  xs.splice(0, count)
-  ys.splice(0, count)
-}
-
-function emptyData (curveCount: number): AlignedData {
-  return [[], ...Array.from({ length: curveCount }, () => [])]
-}
-
-/** The curves of a lane share their times. The last value holds until the next is known. */
-function dataOf (curves: readonly Curve[], now: number): AlignedData {
-  const xs = curves[0]?.xs ?? []
-  const until = Math.max(now, xs.at(-1) ?? now)
-  return [[...xs, until], ...curves.map(({ ys }) => [...ys, ys.at(-1) ?? null])]
 }

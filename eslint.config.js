@@ -26,8 +26,8 @@ export default [
     'A client is a plain function that needs no server.'),
   layer(['src/lab/*.ts'], [...FASTIFY, '**/plugins/*', '**/routes/*', '**/sockets/*', '**/app.ts', '**/server.ts', '**/commands/*', '**/config.ts'],
     'The lab measures and plays; a plugin runs it.'),
-  layer(['web/scripts/*.ts'], ['../../src/*', '!../../src/messages.ts', '!../../src/feed.ts', '!../../src/transport.ts'],
-    'The page shares types with the server, and no code.'),
+  layer(['web/scripts/*.ts'], ['../../src/*', '!../../src/messages.ts', '!../../src/feed.ts', '!../../src/transport.ts', '!../../src/names.ts', '!../../src/bytes.ts'],
+    'The page shares with the server types, and names and sizes as people read them.'),
   layer(['src/app.ts'], ['**/server.ts', '**/commands/*', '**/cli.ts'], 'app.ts builds; it starts nothing.'),
   layer(['src/server.ts'], ['**/commands/*', '**/cli.ts', '**/clients/*'], 'The server knows no command line.'),
   {

@@ -16,3 +16,11 @@ export function formatBytes (bytes: number): string {
   const [unit, size] = bytes >= 1024 ** 3 ? ['GiB', 1024 ** 3] as const : bytes >= 1024 ** 2 ? ['MiB', 1024 ** 2] as const : bytes >= 1024 ? ['KiB', 1024] as const : ['bytes', 1] as const
   return `${Number((bytes / size).toFixed(1))} ${unit}`
 }
+
+/** `512 B`, `1.5 KiB`, `12.0 MiB`: for columns of counters, where the width is to rest. */
+export function compactBytes (count: number): string {
+  if (count < 1024) return `${count} B`
+  if (count < 1024 ** 2) return `${(count / 1024).toFixed(1)} KiB`
+  if (count < 1024 ** 3) return `${(count / 1024 ** 2).toFixed(1)} MiB`
+  return `${(count / 1024 ** 3).toFixed(1)} GiB`
+}

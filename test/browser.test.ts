@@ -372,6 +372,7 @@ async function browserTests (browser: Browser): Promise<void> {
         const seen = new Set<string>()
         for (const end = performance.now() + 3000; performance.now() < end;) {
           seen.add(document.querySelector('canvas')?.toDataURL() ?? '')
+          // Faster than the chart moves: every picture is to be seen.
           await new Promise((resolve) => setTimeout(resolve, 50))
         }
         return seen.size

@@ -188,6 +188,7 @@ t.test('a viewer that never reads loses detail, and slows nobody', { skip: !pyth
     const began = performance.now()
     await ask(server.target('echo'), { send: Buffer.from('x'), ...options })
     roundTrips.push(performance.now() - began)
+    // The pace of the flood: faster would not fill its buffers any sooner, for a batch comes ten times a second.
     await new Promise((resolve) => { setTimeout(resolve, 40) })
     largest = Math.max(largest, unsent())
     isBehind ||= unsent() > 262_144

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { LessonKind, LessonResult } from '../messages.ts'
+import { LESSONS, PROTOCOLS } from '../names.ts'
 import type { Transport } from '../transport.ts'
 
 /* The page shows these as they run. */
@@ -51,7 +52,7 @@ export class LessonBudget {
   begin (kind: LessonKind, ms: number, now: number): void {
     if (this.#running) {
       const retryMs = Math.max(this.#running.until - now, 100)
-      throw new LessonRefused('ERR_LAB_BUSY', `${NAMES[this.#running.kind]} is running, and one lesson runs at a time`, retryMs)
+      throw new LessonRefused('ERR_LAB_BUSY', `${LESSONS[this.#running.kind]} is running, and one lesson runs at a time`, retryMs)
     }
     if (kind !== 'wait') this.#spend(kind, ms, now)
     this.#running = { kind, until: now + ms }
@@ -67,19 +68,16 @@ export class LessonBudget {
     for (const one of this.#spent) {
       if (excess <= 0) break
       excess -= one.ms
-      if (excess <= 0) throw new LessonRefused('ERR_LAB_BUDGET', `${NAMES[kind]} has had its fifth of this minute`, one.at + WINDOW_MS - now)
+      if (excess <= 0) throw new LessonRefused('ERR_LAB_BUDGET', `${LESSONS[kind]} has had its fifth of this minute`, one.at + WINDOW_MS - now)
     }
     this.#spent.push({ at: now, ms })
   }
 }
 
-const NAMES: Readonly<Record<LessonKind, string>> = { block: 'Block', wait: 'Wait', worker: 'Worker' }
-const PROTOCOLS: Readonly<Record<Transport, string>> = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' }
-
 /** `Block 500 ms: HTTP waited 503 ms, …`, `Wait 500 ms: nobody waited longer than 2 ms`. */
 export function sentence ({ kind, ms, waited }: Pick<LessonResult, 'kind' | 'ms' | 'waited'>): string {
   const lanes = Object.entries(waited) as [Transport, number | null][]
-  const name = `${NAMES[kind]} ${ms} ms`
+  const name = `${LESSONS[kind]} ${ms} ms`
   if (lanes.length === 0) return `${name}: there was no probe to measure with.`
   const lost = lanes.filter(([, slowest]) => slowest === null).map(([transport]) => `${PROTOCOLS[transport]} got no answer`)
   const answered = lanes.filter((lane): lane is [Transport, number] => lane[1] !== null)

@@ -130,7 +130,6 @@ export const loop = fastifyPlugin(async function loop (app) {
       const endedAt = Date.now()
       const waited = await measured?.() ?? {}
       const result: LessonResult = { ...lesson, endedAt, waited, sentence: sentence({ kind, ms, waited }) }
-      current = null
       tell((listener) => listener.onLessonEnded(result))
       return result
     } finally {

@@ -2,8 +2,10 @@
 import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatAddress, reachable } from '../address.ts'
-import { counts, facts } from '../facts.ts'
+import { compactBytes } from '../bytes.ts'
+import { facts } from '../facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
+import { LESSONS, PROTOCOLS } from '../names.ts'
 import { pasteLines } from '../paste-line.ts'
 import { VERSION } from '../version.ts'
 
@@ -25,7 +27,9 @@ export async function page (app: FastifyInstance): Promise<void> {
       lessonCode,
       version: VERSION,
       process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
-      counts: counts(app.endpoints)
+      protocols: PROTOCOLS,
+      lessons: LESSONS,
+      bytes: compactBytes
     })
   })
 }

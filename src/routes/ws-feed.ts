@@ -3,14 +3,13 @@ import { randomUUID } from 'node:crypto'
 import type { Feed, FeedEvent } from '../feed.ts'
 import type { FeedMessage, FeedRequest } from '../messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
+import { isTurnedAway } from './viewers.ts'
 
 const BATCH_MS = 100
 /** Of one batch, told to one viewer; twice that with a connection that is followed. */
 const MAX_EVENTS = 250
 /** Kept between two batches. */
 const MAX_COLLECTED = 5000
-const MAX_VIEWERS = 50
-const TRY_AGAIN_LATER = 1013
 const MAX_REQUEST_BYTES = 1024
 
 export const WS_FEED: WebSocketDescription = {
@@ -63,7 +62,7 @@ export function wsFeed (feed: Feed, labPeers: Pick<ReadonlySet<string>, 'has'>):
   return defineWebSocketService({
     ...WS_FEED,
     onConnection (client) {
-      if (viewers.size === MAX_VIEWERS) return client.close(TRY_AGAIN_LATER, 'too many viewers')
+      if (isTurnedAway(client, viewers)) return
       const viewer: Viewer = { client, request: {}, dropped: 0 }
       say(client, { type: 'hello', at: Date.now(), instance, maxEvents: MAX_EVENTS })
       if (viewers.size === 0) stop = watch()

@@ -5,10 +5,8 @@ import type { LoopHello, LoopMessage, Ping } from '../messages.ts'
 import type { Loop } from '../plugins/loop.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
 import { VERSION } from '../version.ts'
+import { isTurnedAway } from './viewers.ts'
 
-/** Each gets about ten messages a second. */
-const MAX_VIEWERS = 50
-const TRY_AGAIN_LATER = 1013
 const COUNTS_EVERY = 5
 
 export const WS_LOOP: WebSocketDescription = {
@@ -48,7 +46,7 @@ export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketSe
   return defineWebSocketService({
     ...WS_LOOP,
     onConnection (client) {
-      if (viewers.size === MAX_VIEWERS) return client.close(TRY_AGAIN_LATER, 'too many viewers')
+      if (isTurnedAway(client, viewers)) return
       client.send(JSON.stringify(hello(loop, endpoints)))
       if (viewers.size === 0) unwatch = watch()
       viewers.add(client)

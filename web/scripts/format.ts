@@ -1,15 +1,5 @@
 /** Sizes, times and bytes as people read them. */
-import type { Transport } from '../../src/transport.ts'
-
-export const PROTOCOLS: Readonly<Record<Transport, string>> = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' }
-
-/** `512 B`, `1.5 KiB`, `12.0 MiB`. */
-export function bytes (count: number): string {
-  if (count < 1024) return `${count} B`
-  if (count < 1024 ** 2) return `${(count / 1024).toFixed(1)} KiB`
-  if (count < 1024 ** 3) return `${(count / 1024 ** 2).toFixed(1)} MiB`
-  return `${(count / 1024 ** 3).toFixed(1)} GiB`
-}
+export { compactBytes as bytes } from '../../src/bytes.ts'
 
 /** `0.42 ms`, `12.3 ms`, `503 ms`. */
 export function milliseconds (ms: number): string {

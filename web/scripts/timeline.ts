@@ -1,7 +1,8 @@
 /** One connection's life: connect, data in and out, half-close, close, and why. */
 import type { FeedEvent } from '../../src/feed.ts'
+import { PROTOCOLS } from '../../src/names.ts'
 import { find, make, setText } from './dom.ts'
-import { bytes, plural, PROTOCOLS } from './format.ts'
+import { bytes, plural } from './format.ts'
 
 const MAX_ENTRIES = 200
 

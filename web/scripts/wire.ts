@@ -1,9 +1,10 @@
 /** The wire: the feed as a live table, and one connection's life as a time line. */
 import type { FeedEvent } from '../../src/feed.ts'
 import type { FeedMessage, FeedRequest } from '../../src/messages.ts'
+import { PROTOCOLS } from '../../src/names.ts'
 import type { Transport } from '../../src/transport.ts'
 import { find, findAll, make, setText } from './dom.ts'
-import { bytes, clock, PROTOCOLS } from './format.ts'
+import { bytes, clock } from './format.ts'
 import { Timeline } from './timeline.ts'
 
 const MAX_ROWS = 200
@@ -57,7 +58,7 @@ export class Wire {
     this.#kept.push(...events)
     if (this.#kept.length > MAX_KEPT) this.#kept.splice(0, this.#kept.length - MAX_KEPT)
     for (const event of events) if (event.connection === this.#follows) this.#timeline.add(event)
-    const wanted = events.filter((event) => this.#isWanted(event))
+    const wanted = this.#wanted(events)
     if (this.#isPaused) {
       this.#whilePaused += wanted.length
       this.#keptSincePause += events.length
@@ -100,9 +101,10 @@ export class Wire {
     this.#request({ transports, ...(service && { service }), ...(this.#follows !== undefined && { follow: this.#follows }) })
   }
 
-  #isWanted ({ transport, service, connection }: FeedEvent): boolean {
+  #wanted (events: readonly FeedEvent[]): FeedEvent[] {
     const filter = this.#filter
-    return (filter.transports.includes(transport) && (!filter.service || filter.service === service)) || connection === this.#follows
+    return events.filter(({ transport, service, connection }) =>
+      (filter.transports.includes(transport) && (!filter.service || filter.service === service)) || connection === this.#follows)
   }
 
   /** Shows what is known again, for another filter. */
@@ -110,7 +112,7 @@ export class Wire {
     this.#body.replaceChildren()
     this.#shown = 0
     const known = this.#kept.slice(0, Math.max(0, this.#kept.length - this.#keptSincePause))
-    this.#add(known.filter((event) => this.#isWanted(event)), true)
+    this.#add(this.#wanted(known), true)
     this.#count()
   }
 

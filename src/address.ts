@@ -11,6 +11,22 @@ export function unmapped (address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }
 
+/**
+ * What the limits count as one address: an IPv4 address, or of IPv6 the /64, which is what one subscriber is given
+ * (RFC 6177), as its first four groups.
+ */
+export function network (address: string): string {
+  if (!address.includes(':')) return address
+  const [before = '', after] = address.split('::')
+  const groups = before === '' ? [] : before.split(':')
+  if (after !== undefined) {
+    const rest = after === '' ? [] : after.split(':')
+    while (groups.length + rest.length < 8) groups.push('0')
+    groups.push(...rest)
+  }
+  return groups.slice(0, 4).join(':')
+}
+
 /** Where a client on this machine reaches a server that is bound to `address`: a wildcard becomes loopback. */
 export function reachable (address: string): string {
   if (address === '0.0.0.0' || address === '::') return '127.0.0.1'

@@ -1,16 +1,20 @@
 /** The plain list of everything that runs. */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { answerBrokenRequest } from './plugins/broken-request.ts'
 import { core } from './plugins/core.ts'
 import { errors } from './plugins/errors.ts'
 import { http } from './plugins/http.ts'
+import { httpLimits } from './plugins/http-limits.ts'
 import { loop } from './plugins/loop.ts'
+import { pressure } from './plugins/pressure.ts'
 import { tcp } from './plugins/tcp.ts'
 import { udp } from './plugins/udp.ts'
 import { web } from './plugins/web.ts'
 import { websocket } from './plugins/websocket.ts'
 import { health } from './routes/health.ts'
 import { lab } from './routes/lab.ts'
+import { metrics } from './routes/metrics.ts'
 import { page } from './routes/page.ts'
 import { services } from './routes/services.ts'
 import { wsEcho } from './routes/ws-echo.ts'
@@ -20,9 +24,10 @@ import { wsTime } from './routes/ws-time.ts'
 import type { RawService, TcpService, UdpService } from './service.ts'
 import { rawServices } from './sockets/index.ts'
 
-const MAX_HEADER_BYTES = 16_384
-const MAX_REQUESTS_A_SOCKET = 1000
+/** How often HTTP looks for requests that take too long. */
 const CHECK_MS = 1000
+/** Of a URL that cannot be decoded: such a request would go past every hook, the limits' and the log's among them. */
+const BROKEN_URL = '/%EF%BF%BD'
 
 export type App = FastifyInstance
 
@@ -32,12 +37,14 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
     loggerInstance: logger,
     // The http plugin writes one line a request.
     logController: new LogController({ disableRequestLogging: true }),
+    clientErrorHandler: answerBrokenRequest,
+    rewriteUrl: ({ url = '/' }) => isDecodable(url) ? url : BROKEN_URL,
     bodyLimit: config.http.maxBodyBytes,
     requestTimeout: config.http.requestMs,
     connectionTimeout: config.http.idleMs,
     keepAliveTimeout: config.http.keepAliveMs,
-    maxRequestsPerSocket: MAX_REQUESTS_A_SOCKET,
-    http: { headersTimeout: config.http.headersMs, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    maxRequestsPerSocket: config.http.maxRequests,
+    http: { headersTimeout: config.http.headersMs, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: config.http.maxHeaderBytes },
     childLoggerFactory: (_logger, bindings, options, request) => app.connectionLog(request.socket).child(bindings, options)
   }) as unknown as App
 
@@ -46,7 +53,9 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(errors)
   await app.register(web)
   await app.register(loop)
+  await app.register(pressure)
   await app.register(http)
+  await app.register(httpLimits)
   await app.register(websocket, {
     services: [wsEcho, wsTime(), wsFeed(app.feed, app.loop.probePeers), wsLoop(app.loop, app.endpoints)]
   })
@@ -56,6 +65,18 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(page)
   await app.register(health)
   await app.register(services)
+  await app.register(metrics)
   if (config.lab) await app.register(lab)
   return app
+}
+
+function isDecodable (url: string): boolean {
+  if (!url.includes('%')) return true
+  try {
+    // The router decodes no more than the path.
+    decodeURI(url.split('?', 1)[0] ?? '')
+    return true
+  } catch {
+    return false
+  }
 }

@@ -1,23 +1,30 @@
 /** Every open connection of one app: its number, its counters, its events in the feed, and the line that is logged at its end. */
 import type { FastifyBaseLogger } from 'fastify'
-import { formatAddress } from './address.ts'
+import { formatAddress, network } from './address.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Feed, FeedEvent } from './feed.ts'
+import type { Rates } from './rates.ts'
 import type { Peer } from './service.ts'
 
-const REFUSAL_LOG_MS = 1000
+const TROUBLE_LOG_MS = 1000
 
 export class Connections {
   readonly log: FastifyBaseLogger
   readonly feed: Feed
   readonly #open = new Set<Connection>()
-  readonly #refusals = new Map<Endpoint, { loggedAt: number, unlogged: number }>()
+  readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
+  readonly #logRates: Rates
+  #untold = 0
   #last = 0
   #onEmpty = () => {}
+  /** Lines that were left out of the log, since the start. */
+  unlogged = 0
 
-  constructor (log: FastifyBaseLogger, feed: Feed) {
+  /** @param logRates how many lines about one address are written; under attack the others are counted. */
+  constructor (log: FastifyBaseLogger, feed: Feed, logRates: Rates) {
     this.log = log
     this.feed = feed
+    this.#logRates = logRates
   }
 
   /**
@@ -34,18 +41,41 @@ export class Connections {
     return connection
   }
 
+  /** Writes one line about an address, unless it has had its share: then the next line tells how many were left out. */
+  logLine (log: () => FastifyBaseLogger, network: string, fields: object, message: string): void {
+    if (!this.#logRates.take(network)) {
+      this.#untold++
+      this.unlogged++
+      return
+    }
+    log().info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
+    this.#untold = 0
+  }
+
   /** Counts what a limit or a guard turned away; logs it at most once a second an endpoint. */
   refuse (endpoint: Endpoint, reason: string, peer: string): void {
     endpoint.refused++
+    endpoint.refusals.add(reason)
     if (this.feed.isWatched) this.feed.publish(event('refuse', endpoint, 0, peer, undefined, reason))
-    const now = Date.now()
-    const seen = this.#refusals.get(endpoint) ?? { loggedAt: 0, unlogged: 0 }
-    this.#refusals.set(endpoint, seen)
-    seen.unlogged++
-    if (now - seen.loggedAt < REFUSAL_LOG_MS) return
-    this.log.warn({ service: endpoint.name, peer, reason, count: seen.unlogged }, 'refused')
+    this.#logRarely('warn', endpoint, { peer, reason }, 'refused')
+  }
+
+  /** Counts what the system refused to a service's own socket: to accept, to send. Logs it at most once a second an endpoint. */
+  failed (endpoint: Endpoint, err: NodeJS.ErrnoException, message: string): void {
+    endpoint.errors.add(err.code ?? err.name)
+    this.#logRarely('error', endpoint, { err }, message)
+  }
+
+  #logRarely (level: 'warn' | 'error', endpoint: Endpoint, fields: object, message: string): void {
+    const key = `${endpoint.name} ${endpoint.port} ${level}`
+    const seen = this.#troubles.get(key) ?? { loggedAt: -Infinity, untold: 0 }
+    this.#troubles.set(key, seen)
+    seen.untold++
+    const now = performance.now()
+    if (now - seen.loggedAt < TROUBLE_LOG_MS) return
+    this.log[level]({ service: endpoint.name, ...fields, count: seen.untold }, message)
     seen.loggedAt = now
-    seen.unlogged = 0
+    seen.untold = 0
   }
 
   /** Resolves once no connection is open: its line is logged then, too. */
@@ -61,6 +91,8 @@ export class Connections {
 export class Connection {
   readonly id: number
   readonly peer: string
+  /** What the limits count as its address. */
+  readonly network: string
   readonly endpoint: Endpoint
   readonly #all: Connections
   readonly #destroy: () => void
@@ -76,6 +108,7 @@ export class Connection {
     this.#all = all
     this.endpoint = endpoint
     this.peer = formatAddress(peer.address, peer.port)
+    this.network = network(peer.address)
     this.id = id
     this.#destroy = destroy
     this.#forget = forget
@@ -88,6 +121,18 @@ export class Connection {
   get log (): FastifyBaseLogger {
     this.#log ??= this.#all.log.child({ service: this.endpoint.name, connection: this.id, peer: this.peer })
     return this.#log
+  }
+
+  get ageMs (): number {
+    return performance.now() - this.#openedAt
+  }
+
+  get bytesIn (): number {
+    return this.#bytesIn
+  }
+
+  get bytesOut (): number {
+    return this.#bytesOut
   }
 
   received (bytes: number): void {
@@ -106,6 +151,11 @@ export class Connection {
     this.#publish('half-close')
   }
 
+  /** Whether a reason for its end is known. */
+  get isEnding (): boolean {
+    return this.#reason !== undefined
+  }
+
   /** Notes why the connection is ending; the first reason stands. */
   because (reason: string): void {
     this.#reason ??= reason
@@ -116,6 +166,24 @@ export class Connection {
     this.#destroy()
   }
 
+  /** The client crossed a limit: counts it, and notes it as the reason for the end that follows. */
+  crossed (limit: string, how?: string): void {
+    this.endpoint.crossings.add(limit)
+    this.because(how === undefined ? limit : `${how}: ${limit}`)
+  }
+
+  /** As `crossed`; and ends the connection at once. */
+  destroyFor (limit: string, how?: string): void {
+    this.crossed(limit, how)
+    this.#destroy()
+  }
+
+  /** The connection broke, or its client broke the protocol: counts the error, and notes it as the reason for the end that follows. */
+  failed (error: NodeJS.ErrnoException): void {
+    this.endpoint.errors.add(error.code ?? error.name)
+    this.because(reasonOf(error))
+  }
+
   /** The end of the connection: logs its one line. A second call does nothing. */
   closed (reason: string): void {
     if (this.#isClosed) return
@@ -124,10 +192,10 @@ export class Connection {
     this.#forget()
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
-    this.log.info({
+    this.#all.logLine(() => this.log, this.network, {
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
-      durationMs: Math.round(performance.now() - this.#openedAt),
+      durationMs: Math.round(this.ageMs),
       reason: this.#reason
     }, 'connection closed')
   }

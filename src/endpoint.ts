@@ -1,5 +1,6 @@
 /** An endpoint: one address at which a service is reached, its state, and its counters. */
 import type { Example, Transport } from './service.ts'
+import { Tally } from './tally.ts'
 
 /** `off`: switched off. `busy`: its default port was taken, so it was skipped. `draining`: shutting down. */
 export type EndpointState = 'closed' | 'open' | 'busy' | 'off' | 'draining'
@@ -39,8 +40,16 @@ export class Endpoint {
   total = 0
   bytesIn = 0
   bytesOut = 0
-  /** Connections turned away and datagrams left unanswered because of a limit or a guard. */
+  /** Connections and requests turned away, and datagrams left unanswered, because of a limit or a guard. */
   refused = 0
+  /** Of UDP: datagrams that were answered. */
+  answered = 0
+  /** `refused`, by the limit's name or the guard's. */
+  readonly refusals = new Tally()
+  /** Limits that were crossed once inside, by name. */
+  readonly crossings = new Tally()
+  /** Connections and answers that failed, by the error's code. */
+  readonly errors = new Tally()
 
   constructor (description: EndpointDescription, origin: PortOrigin, address: string) {
     this.name = description.name

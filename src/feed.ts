@@ -20,6 +20,8 @@ export type FeedListener = (event: FeedEvent) => void
 
 export class Feed {
   readonly #listeners = new Set<FeedListener>()
+  /** Events that viewers of the feed were not told of, since the start. */
+  dropped = 0
   readonly #onError: (error: unknown) => void
 
   /** @param onError told about a listener that threw; that listener hears no more. */

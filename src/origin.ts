@@ -1,12 +1,25 @@
-/** Whether a request comes from this server's own page: what a page may watch and press is not for other sites' pages. */
+/** Whose pages may watch the feed and press the lab's buttons: this server's own, and those that ORIGINS names. */
 import type { IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
 
 /**
  * True for clients that are no browser, too: these send no Origin (RFC 6454, section 7.3).
  * `Sec-Fetch-Site` is the browser's own word (Fetch Metadata), which a proxy that changes Host leaves as it is.
  */
-export function isOwnOrigin ({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): boolean {
-  return origin === undefined || site === 'same-origin' || (URL.canParse(origin) && new URL(origin).host === host)
+export function isAllowedOrigin ({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, allowed: readonly string[]): boolean {
+  if (origin === undefined || allowed.includes(origin)) return true
+  if (!URL.canParse(origin)) return false
+  const url = new URL(origin)
+  return isOwnName(url.hostname) && (site === 'same-origin' || url.host === host)
+}
+
+/**
+ * Whether only this server can be meant. Any other name may be pointed at this server by a stranger who owns it, whose page
+ * then is of one origin with it (DNS rebinding).
+ */
+export function isOwnName (name: string): boolean {
+  return isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || name === 'localhost' || name.endsWith('.localhost') || name === hostname().toLowerCase()
 }
 
 export class OriginError extends Error {
@@ -14,6 +27,6 @@ export class OriginError extends Error {
   readonly code = 'ERR_ORIGIN'
 
   constructor (origin = '') {
-    super(`this is for the server's own page alone, not for one of ${JSON.stringify(origin.slice(0, 100))}`)
+    super(`this is for the server's own page, reached by an address, and for those of ORIGINS; not for one of ${JSON.stringify(origin.slice(0, 100))}`)
   }
 }

@@ -4,16 +4,23 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import { type App, buildApp } from './app.ts'
 import type { Config } from './config.ts'
+import { descriptorLimit, fitConnections, openDescriptors } from './descriptors.ts'
 import type { Endpoint } from './endpoint.ts'
 import { StartError } from './start-error.ts'
 import type { Logger } from './logger.ts'
 import { listen, close } from './plugins/net-server.ts'
 
+/** Of a process that has just started, where the system does not tell: some more than were seen. */
+const UNKNOWN_DESCRIPTORS = 32
+
 /** Starts everything. Throws a StartError, with every endpoint closed again. */
 export async function start (config: Config, logger: FastifyBaseLogger): Promise<App> {
   const host = await usableHost(config.host)
   if (host !== config.host) logger.warn({ wanted: config.host, host }, 'this machine has no IPv6: listening on IPv4 only')
-  const app = await buildApp({ ...config, host }, logger)
+  const { config: fitted, lowered } = fitConnections(config, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS)
+  if (Object.keys(lowered).length > 0) logger.warn({ ...lowered, descriptors: descriptorLimit() }, 'connection limits lowered to what the file descriptors allow. Allow more with ulimit -n')
+  if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server')
+  const app = await buildApp({ ...fitted, host }, logger)
   await app.ready()
   const problems = app.endpoints.filter((endpoint) => endpoint.isFatal).map(describe)
   if (problems.length === 0 && !app.endpoints.some(({ state }) => state === 'open')) {

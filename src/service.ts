@@ -70,8 +70,11 @@ export interface WebSocketClient {
   readonly isBehind: boolean
   /** Queues one message: a string as text, bytes as binary unless said otherwise. */
   send(message: Uint8Array | string, isBinary?: boolean): void
-  /** Queues a close frame (RFC 6455, section 7.4.1), its reason of at most 123 bytes. */
-  close(code: number, reason: string): void
+  /**
+   * Queues a close frame (RFC 6455, section 7.4.1), its reason of at most 123 bytes.
+   * @param limit the limit that the client has crossed, if that is why: it is counted.
+   */
+  close(code: number, reason: string, limit?: string): void
 }
 
 export interface WebSocketReceiver {

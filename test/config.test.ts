@@ -1,5 +1,6 @@
 import t from 'tap'
-import { ConfigError, flag, loadConfig, settings, type Values } from '../src/config.ts'
+import { ConfigError, loadConfig, type Values } from '../src/config.ts'
+import { flag, settings } from '../src/settings.ts'
 
 /** The problems that these settings have; none where they are right. */
 function problemsOf (env: Values, flags: Values = {}): readonly string[] {
@@ -51,10 +52,12 @@ t.test('every setting refuses bad values, naming the variable, the value and wha
       ? ['on', '-1', '65536', '1.5', '99999', '1,', ',1', '1, 2', '1 2', '1,2,3,4,5,6,7,8,9', '0x10']
       : setting.format === 'ip'
         ? ['localhost', '300.0.0.1', '127.0.0.1:80', '127.1', '*']
-        : setting.enum
-          ? ['loud', 'INFO', '30']
-          : ['ten', '1.5', '-1', String((setting.minimum ?? 0) - 1), String((setting.maximum ?? 0) + 1), '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
-    const right = setting.format === 'ports' ? /off, 0 for a free port, or ports from 1 to 65535/ : setting.format === 'ip' ? /an IP address/ : setting.enum ? /one of/ : new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`)
+        : setting.format === 'origins'
+          ? ['lab.example', 'https://lab.example/', 'https://lab.example:443', 'null', '*', 'ftp://lab.example', 'https://a,', ' ', Array(17).fill('http://a').join(',')]
+          : setting.enum
+            ? ['loud', 'INFO', '30']
+            : ['ten', '1.5', '-1', String((setting.minimum ?? 0) - 1), String((setting.maximum ?? 0) + 1), '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
+    const right = setting.format === 'ports' ? /off, 0 for a free port, or ports from 1 to 65535/ : setting.format === 'ip' ? /an IP address/ : setting.format === 'origins' ? /origins such as/ : setting.enum ? /one of/ : new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`)
     for (const value of bad) {
       const problems = problemsOf({ [name]: value })
       t.equal(problems.length, 1, `${name}=${value}`)

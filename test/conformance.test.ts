@@ -57,7 +57,7 @@ async function writeByteByByte (socket: Socket, bytes: Uint8Array): Promise<void
 
 for (const service of rawServices.filter(({ transport }) => transport === 'tcp')) {
   t.test(`tcp ${service.name}`, async (t) => {
-    const server = await serverFor(t)
+    const server = await serverFor(t, { PROFILE: 'bench' })
     const endpoint = server.endpoint(service.name)
     const target = server.target(service.name)
     const text = service.example.send ?? ''
@@ -153,7 +153,7 @@ for (const service of rawServices.filter(({ transport }) => transport === 'tcp')
 
 for (const service of [wsEcho, wsTime()]) {
   t.test(`websocket ${service.name}`, async (t) => {
-    const server = await serverFor(t)
+    const server = await serverFor(t, { PROFILE: 'bench' })
     const endpoint = server.endpoint(service.name)
     const target = { ...server.target(service.name), path: service.path }
     const open = () => connectWebSocket(target, options)
@@ -235,7 +235,7 @@ for (const service of [wsEcho, wsTime()]) {
 }
 
 t.test('http', async (t) => {
-  const server = await serverFor(t)
+  const server = await serverFor(t, { PROFILE: 'bench' })
   const endpoint = server.endpoint('http')
   const target = server.target('http')
   const request = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
@@ -306,7 +306,7 @@ t.test('http', async (t) => {
 
 for (const service of rawServices.filter(({ transport }) => transport === 'udp')) {
   t.test(`udp ${service.name}`, async (t) => {
-    const server = await serverFor(t)
+    const server = await serverFor(t, { PROFILE: 'bench' })
     const endpoint = server.endpoint(service.name)
     const target = server.target(service.name)
     const isAnswered = service.example.answer !== undefined

@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { request } from 'node:http'
+import { hostname } from 'node:os'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
 import { play } from '../src/clients/transcript.ts'
@@ -119,7 +120,7 @@ t.test('a bad request to the feed gets an error that says what is wrong, and cha
 })
 
 t.test('at most 250 events a batch, and what is left out is counted', async (t) => {
-  const server = await serverFor(t)
+  const server = await serverFor(t, { PROFILE: 'bench' })
   const { seen, want } = await viewer(t, server)
   await want({ transports: ['udp'] })
   const sender = createSocket('udp4')
@@ -290,19 +291,25 @@ t.test('a viewer who is gone at once starts no probe', async (t) => {
 })
 
 t.test('another site\'s page may not watch', async (t) => {
-  const { target } = await serverFor(t)
+  const { app, target } = await serverFor(t, { ORIGINS: 'https://lab.example' })
   const { port } = target('http')
   for (const path of ['/ws/feed', '/ws/loop', '/ws/echo']) {
-    const status = async (origin: string) => {
-      const sent = request({ ...target('http'), path, headers: { origin, upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' } }).end()
+    const status = async (origin: string, host = `127.0.0.1:${port}`) => {
+      const sent = request({ ...target('http'), path, headers: { origin, host, upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' } }).end()
       sent.once('upgrade', (_response, socket) => socket.destroy())
       const [response] = await Promise.race([once(sent, 'response'), once(sent, 'upgrade')])
       response.resume()
       return response.statusCode
     }
     t.equal(await status('https://evil.example'), path === '/ws/echo' ? 101 : 403, path)
-    t.equal(await status(`http://127.0.0.1:${port}`), 101, path)
+    for (const host of [`127.0.0.1:${port}`, `[::1]:${port}`, `localhost:${port}`, hostname()]) t.equal(await status(`http://${host.toLowerCase()}`, host.toLowerCase()), 101, `${path} on ${host}`)
+    t.equal(await status('https://lab.example'), 101, `${path}, an origin of ORIGINS`)
+    // A stranger's name that was pointed at this server: to the browser its page is of one origin with ours.
+    t.equal(await status(`http://evil.example:${port}`, `evil.example:${port}`), path === '/ws/echo' ? 101 : 403, `${path}, DNS rebinding`)
   }
+  const pageAt = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
+  t.match(await pageAt('name.example:5001'), 'start it with <code>ORIGINS=http://name.example:5001</code>', 'the page says what to do')
+  for (const host of ['lab.example', '127.0.0.1:5001', '[::1]:5001', 'localhost']) t.notMatch(await pageAt(host), 'ORIGINS=', host)
 })
 
 t.test('a service that is full gets no answer to the probe, and holds nobody up', async (t) => {
@@ -356,12 +363,13 @@ t.test('the probe comes back when its connections break', async (t) => {
 })
 
 t.test('one viewer too many is asked to come back later', async (t) => {
-  const server = await serverFor(t)
+  const server = await serverFor(t, { WS_MAX_PER_ADDRESS: '60' })
   for (const path of ['/ws/feed', '/ws/loop']) {
     const sockets = await Promise.all(Array.from({ length: 50 }, () => connectWebSocket({ ...server.target('http'), path }, options)))
     const late = await connectWebSocket({ ...server.target('http'), path }, options)
     const [code, reason] = await once(late, 'close')
     t.equal(`${code} ${reason}`, '1013 too many viewers', path)
+    t.equal(server.endpoint(path === '/ws/feed' ? 'ws-feed' : 'ws-loop').crossings.get('VIEWERS'), 1)
     for (const socket of sockets) socket.terminate()
   }
 })
@@ -404,7 +412,7 @@ t.test('lessons', async (t) => {
       t.match(await post(server, '/api/lab/run?service=time', { origin }), { status: 403 }, origin)
     }
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: `http://127.0.0.1:${port}` })).status, 200)
-    t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://behind-a-proxy.example', 'sec-fetch-site': 'same-origin' })).status, 200)
+    t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://127.0.0.1', 'sec-fetch-site': 'same-origin' })).status, 200, 'behind a proxy that changes Host')
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })).status, 403)
   })
 })

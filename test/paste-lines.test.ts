@@ -57,7 +57,7 @@ const places: [bound: string, host: string, services?: string[]][] = [['127.0.0.
 
 for (const [bound, host, services] of places) {
   t.test(`the lines for ${host}`, { skip: bound === '::1' && !hasIPv6 && 'without IPv6' }, async (t) => {
-    const { app, endpoint } = await serverFor(t, { HOST: bound, LOG_LEVEL: 'silent' })
+    const { app, endpoint } = await serverFor(t, { HOST: bound, LOG_LEVEL: 'silent', PROFILE: 'bench' })
     const endpoints = app.endpoints.filter(({ name }) => services?.includes(name) ?? true)
     const lines = endpoints.flatMap((endpoint) => linesFor(t, endpoint, host).map((line) => ({ endpoint, ...line })))
     // `oneloop check` asks every service, the listener among them.
@@ -72,7 +72,7 @@ for (const [bound, host, services] of places) {
 }
 
 t.test('any text goes through the shell and each language as it is', async (t) => {
-  const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
   /** Python escapes some of the frames that it shows: without backslashes both are the same. */
   const plain = (text: string) => text.replaceAll('\\', '')
   const comesBack = async (services: string[], text: string, without?: PasteLine['tool']) => {

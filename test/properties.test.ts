@@ -13,7 +13,7 @@ const bytes = (maxLength: number) => fc.uint8Array({ maxLength, size: 'max' }).m
 const pieces = fc.array(fc.oneof(bytes(16), bytes(7000)), { maxLength: 10 })
 
 t.test('echo over TCP', async (t) => {
-  const { target } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
   await fc.assert(fc.asyncProperty(pieces, async (parts) => {
     const send = (async function * () {
       for (const part of parts) {
@@ -27,7 +27,7 @@ t.test('echo over TCP', async (t) => {
 })
 
 t.test('udp-echo', async (t) => {
-  const { target } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
   await fc.assert(fc.asyncProperty(bytes(1472), async (sent) => {
     const got = await sendDatagram(target('udp-echo'), sent, options)
     return got?.equals(sent)
@@ -35,7 +35,7 @@ t.test('udp-echo', async (t) => {
 })
 
 t.test('/ws/echo: every message, its kind and their order, split into any fragments', async (t) => {
-  const { target } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
   const message = fc.oneof(
     fc.record({ isBinary: fc.constant(true), parts: fc.array(bytes(7000), { minLength: 1, maxLength: 5 }) }),
     fc.record({ isBinary: fc.constant(false), parts: fc.array(fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)), { minLength: 1, maxLength: 5 }) })

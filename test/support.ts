@@ -6,10 +6,11 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import type { Target } from '../src/address.ts'
 import type { App } from '../src/app.ts'
-import { loadConfig, portVariable, type Values } from '../src/config.ts'
+import { loadConfig, type Values } from '../src/config.ts'
 import type { Endpoint } from '../src/endpoint.ts'
 import type { FeedEvent } from '../src/feed.ts'
 import { start } from '../src/server.ts'
+import { portVariable } from '../src/settings.ts'
 import { rawServices } from '../src/sockets/index.ts'
 
 export const TIMEOUT_MS = 10_000
@@ -19,6 +20,9 @@ export const FREE_PORTS: Values = Object.fromEntries([
   ['HTTP_PORT', '0'],
   ...rawServices.map(({ name, ports }) => [portVariable(name), ports.map(() => '0').join(',')])
 ])
+
+/** A machine that is busy with other tests is no reason to turn requests away. */
+const UNHURRIED: Values = { DRAIN_MS: '2000', SHED_DELAY_MS: '60000' }
 
 export interface LogLine { level: number, msg: string, service?: string, [key: string]: unknown }
 
@@ -36,7 +40,7 @@ export interface TestServer {
 export async function serverFor (t: Test, settings: Values = {}): Promise<TestServer> {
   const log: LogLine[] = []
   const logger = pino({ level: settings.LOG_LEVEL ?? 'debug' }, { write: (line: string) => { log.push(JSON.parse(line) as LogLine) } })
-  const app = await start(loadConfig({}, { ...FREE_PORTS, DRAIN_MS: '2000', ...settings }), logger)
+  const app = await start(loadConfig({}, { ...FREE_PORTS, ...UNHURRIED, ...settings }), logger)
   const events: FeedEvent[] = []
   const unsubscribe = app.feed.subscribe((event) => events.push(event))
   t.teardown(async () => {

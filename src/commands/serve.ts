@@ -1,6 +1,8 @@
 /** `oneloop serve`: the server. */
 import { Command } from 'commander'
-import { flag, loadConfig, settings, settingsTable } from '../config.ts'
+import { loadConfig } from '../config.ts'
+import { settingsTable } from '../settings-table.ts'
+import { flag, settings } from '../settings.ts'
 import { UsageError } from './input.ts'
 import { startTable } from '../start-table.ts'
 

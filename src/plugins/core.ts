@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { Connections } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Feed } from '../feed.ts'
+import { Rates } from '../rates.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -22,7 +23,7 @@ const RESERVE_MS = 400
 
 export const core = fastifyPlugin<{ config: Config }>(async function core (app, { config }) {
   const feed = new Feed((err) => app.log.error({ err }, 'a listener of the feed failed'))
-  const connections = new Connections(app.log, feed)
+  const connections = new Connections(app.log, feed, new Rates(config.logRate, config.maxAddresses))
   const endpoints: Endpoint[] = []
   let deadline: NodeJS.Timeout | undefined
 

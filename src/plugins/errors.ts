@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import fastifyAccepts from '@fastify/accepts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { LimitError } from '../limit-error.ts'
 
 export const errors = fastifyPlugin(async function errors (app) {
   await app.register(fastifyAccepts)
@@ -21,6 +22,8 @@ export const errors = fastifyPlugin(async function errors (app) {
   }
 
   app.setNotFoundHandler((request, reply) => {
+    // app.ts gave a URL that cannot be decoded another path.
+    if (request.url !== request.originalUrl) return send(request, reply, 400, 'The URL is not percent-encoded as it has to be', 'ERR_URL')
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = methods.get(path)
     if (!allowed) return send(request, reply, 404, `There is nothing at ${path}`, 'ERR_NOT_FOUND')
@@ -29,9 +32,10 @@ export const errors = fastifyPlugin(async function errors (app) {
     return send(request, reply, 405, `${path} takes ${allow}, not ${request.method}`, 'ERR_METHOD_NOT_ALLOWED')
   })
 
-  app.setErrorHandler((error: FastifyError, request, reply) => {
+  app.setErrorHandler((error: FastifyError & { retryMs?: number }, request, reply) => {
     const statusCode = error.statusCode ?? 500
-    if (statusCode < 500) return send(request, reply, statusCode, error.message, error.code)
+    if (error.retryMs !== undefined) reply.header('retry-after', Math.ceil(error.retryMs / 1000))
+    if (statusCode < 500 || error instanceof LimitError) return send(request, reply, statusCode, error.message, error.code)
     request.log.error({ err: error }, 'the route failed')
     return send(request, reply, statusCode, 'The server failed; its log says why', 'ERR_INTERNAL')
   })

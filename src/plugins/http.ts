@@ -1,9 +1,12 @@
 /** The HTTP runner: binds HTTP's ports, accounts for its connections and requests, and drains them. */
+import type { IncomingMessage } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { reasonOf, type Connection } from '../connections.ts'
+import { formatAddress, network } from '../address.ts'
+import type { Connection } from '../connections.ts'
 import type { Endpoint, EndpointDescription } from '../endpoint.ts'
+import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { capConnections, close, listen } from './net-server.ts'
@@ -13,7 +16,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The HTTP connection on a socket ends because the socket is upgraded: returns the connection's number, for its next life. */
     upgradeConnection: (socket: Socket) => number | undefined
-    /** The logger of the connection on a socket; the app's own where there is none, as with `inject`. */
+    /** The HTTP connection on a socket; undefined where there is none, as with `inject`. */
+    connectionOf: (socket: Socket) => Connection | undefined
+    /** The logger of the connection on a socket, or the app's own. */
     connectionLog: (socket: Socket) => FastifyBaseLogger
   }
 }
@@ -26,7 +31,15 @@ const DESCRIPTION: EndpointDescription = {
 }
 
 /** An HTTP connection and what of its socket's bytes was counted. */
-interface Tracked { connection: Connection, requests: number, bytesRead: number, bytesWritten: number }
+interface Tracked {
+  readonly connection: Connection
+  /** Requests under way, all, and the last. */
+  requests: number
+  total: number
+  last: IncomingMessage | undefined
+  bytesRead: number
+  bytesWritten: number
+}
 
 export const http = fastifyPlugin(async function http (app) {
   const { config, connections } = app
@@ -34,6 +47,7 @@ export const http = fastifyPlugin(async function http (app) {
   const servers: Server[] = []
   const tracked = new Map<Socket, Tracked>()
   const endpoints = new Map<number, Endpoint>()
+  const gate = new Gate(config.http)
   let isDraining = false
 
   function count (socket: Socket, seen: Tracked): void {
@@ -49,6 +63,7 @@ export const http = fastifyPlugin(async function http (app) {
     const seen = tracked.get(socket)
     if (!seen) return
     tracked.delete(socket)
+    gate.leave(seen.connection.network)
     count(socket, seen)
     seen.connection.closed(reason)
     return seen
@@ -61,37 +76,62 @@ export const http = fastifyPlugin(async function http (app) {
       socket.destroy()
       return
     }
+    const refusal = gate.refusal(network(peer.address))
+    if (refusal) {
+      socket.destroy()
+      connections.refuse(endpoint, `HTTP_${refusal}`, formatAddress(peer.address, peer.port))
+      return
+    }
     const connection = connections.open(endpoint, peer, () => socket.destroy())
-    tracked.set(socket, { connection, requests: 0, bytesRead: 0, bytesWritten: 0 })
+    gate.enter(connection.network)
+    tracked.set(socket, { connection, requests: 0, total: 0, last: undefined, bytesRead: 0, bytesWritten: 0 })
     socket.once('end', () => connection.because('closed by client'))
     socket.once('close', () => end(socket, 'closed by service'))
   })
-  server.on('clientError', (error: Error, socket: Socket) => tracked.get(socket)?.connection.because(reasonOf(error)))
+  // Fastify answers these; what is left is to count them.
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const seen = tracked.get(socket)
+    if (!seen) return
+    if (error.code === 'HPE_HEADER_OVERFLOW') seen.connection.crossed('HTTP_MAX_HEADER_BYTES')
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') seen.connection.crossed(seen.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
+    else seen.connection.failed(error)
+  })
+  server.on('timeout', (socket: Socket) => {
+    const seen = tracked.get(socket)
+    const isBetweenRequests = seen !== undefined && seen.requests === 0 && seen.total > 0
+    seen?.connection.crossed(isBetweenRequests ? 'HTTP_KEEP_ALIVE_MS' : 'HTTP_IDLE_MS', 'idle')
+    // Node leaves it to whoever listens.
+    socket.destroy()
+  })
 
   app.decorate('upgradeConnection', (socket) => end(socket, 'upgraded')?.connection.id)
+  app.decorate('connectionOf', (socket) => tracked.get(socket)?.connection)
   app.decorate('connectionLog', (socket) => tracked.get(socket)?.connection.log ?? app.log)
 
   app.addHook('onRequest', async (request) => {
     const seen = tracked.get(request.raw.socket)
-    if (seen) seen.requests++
+    if (!seen) return
+    seen.requests++
+    seen.last = request.raw
+    if (++seen.total === config.http.maxRequests) seen.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
   })
   app.addHook('onResponse', async (request, reply) => {
     const { socket } = request.raw
     const seen = tracked.get(socket)
-    // Ten a second would hide all others.
-    const isProbe = seen !== undefined && app.loop.probePeers.has(seen.connection.peer)
-    if (!isProbe) {
-      request.log.info({
+    if (!seen) return
+    // The probe's ten a second would hide all others.
+    if (!app.loop.probePeers.has(seen.connection.peer)) {
+      connections.logLine(() => request.log, seen.connection.network, {
         method: request.method,
-        url: printable(request.url),
+        url: printable(request.originalUrl),
         status: reply.statusCode,
         durationMs: Math.round(reply.elapsedTime)
       }, 'request')
     }
-    if (!seen) return
     seen.requests--
     count(socket, seen)
-    if (isDraining && seen.requests === 0) socket.destroySoon()
+    // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
+    if ((isDraining || seen.total >= config.http.maxRequests) && seen.requests === 0) socket.destroySoon()
   })
 
   for (const [index, endpoint] of endpointsOf(DESCRIPTION, config).entries()) {
@@ -99,11 +139,12 @@ export const http = fastifyPlugin(async function http (app) {
     if (endpoint.state === 'off') continue
     // Further ports hand their connections to the one HTTP server: Node documents its 'connection' event for that.
     const listener = index === 0 ? server : createServer({ noDelay: true, allowHalfOpen: true }, (socket) => server.emit('connection', socket))
-    capConnections(listener, config.http.maxConnections, (peer) => connections.refuse(endpoint, 'HTTP_MAX_CONNECTIONS', peer))
+    // A WebSocket has left HTTP's gate, but not this server.
+    capConnections(listener, config.http.maxConnections + config.websocket.maxConnections, (peer) => connections.refuse(endpoint, 'HTTP_MAX_CONNECTIONS', peer))
     servers.push(listener)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await listen(listener, config.host, port)
-      listener.on('error', (err) => app.log.error({ err, service: endpoint.name }, 'accept failed'))
+      listener.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
       endpoints.set(bound, endpoint)
       return bound
     }))

@@ -1,6 +1,6 @@
 /** Binding and closing `net.Server`s, alike for HTTP and for raw TCP. */
 import type { AddressInfo, Server } from 'node:net'
-import { formatAddress } from '../address.ts'
+import { formatAddress, unmapped } from '../address.ts'
 
 const BACKLOG = 511
 
@@ -19,7 +19,7 @@ export function listen (server: Server, host: string, port: number): Promise<num
 /** Turns away every connection above `max`, and tells of each by its peer: `127.0.0.1:50000`. */
 export function capConnections (server: Server, max: number, onRefused: (peer: string) => void): void {
   server.maxConnections = max
-  server.on('drop', (dropped) => onRefused(formatAddress(dropped?.remoteAddress ?? '', dropped?.remotePort ?? 0)))
+  server.on('drop', (dropped) => onRefused(formatAddress(unmapped(dropped?.remoteAddress ?? ''), dropped?.remotePort ?? 0)))
 }
 
 /** Stops accepting at once; resolves when the last connection is gone. A server that never listened is closed already. */

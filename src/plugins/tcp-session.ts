@@ -1,7 +1,7 @@
 /** One TCP client: what every TCP service needs and none should have to write. */
 import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
-import { reasonOf, type Connection } from '../connections.ts'
+import type { Connection } from '../connections.ts'
 import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
 
 /** How long a draining server waits for a silent client to answer its FIN. */
@@ -10,7 +10,7 @@ const DRAIN_SILENCE_MS = 1000
 export class TcpSession implements TcpClient {
   readonly remote: Peer
   readonly #socket: Socket
-  readonly #connection: Connection
+  readonly connection: Connection
   readonly #limits: Config['tcp']
   #receiver: TcpReceiver = {}
   #isEnding = false
@@ -19,18 +19,18 @@ export class TcpSession implements TcpClient {
   constructor (socket: Socket, remote: Peer, connection: Connection, limits: Config['tcp']) {
     this.remote = remote
     this.#socket = socket
-    this.#connection = connection
+    this.connection = connection
     this.#limits = limits
   }
 
   start (service: TcpService): void {
     const socket = this.#socket
-    socket.on('error', (error) => this.#connection.because(reasonOf(error)))
+    socket.on('error', (error) => this.connection.failed(error))
     socket.on('close', () => {
       clearTimeout(this.#finTimer)
-      this.#connection.closed('closed by service')
+      this.connection.closed('closed by service')
     })
-    socket.setTimeout(this.#limits.idleMs, () => this.#connection.destroy('idle: TCP_IDLE_MS'))
+    socket.setTimeout(this.#limits.idleMs, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle'))
     this.#guard(() => {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { data: receiver }
@@ -44,7 +44,8 @@ export class TcpSession implements TcpClient {
   write (data: Uint8Array | string): void {
     if (this.#isEnding) return
     this.#socket.write(data)
-    this.#connection.sent(Buffer.byteLength(data))
+    this.connection.sent(Buffer.byteLength(data))
+    if (this.connection.bytesOut > this.#limits.maxBytes) this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')
   }
 
   end (data?: Uint8Array | string): void {
@@ -58,14 +59,14 @@ export class TcpSession implements TcpClient {
     socket.once('finish', () => {
       if (socket.destroyed || socket.readableEnded) return
       socket.resume()
-      this.#finTimer = setTimeout(() => this.#connection.destroy('no FIN from client: TCP_FIN_MS'), this.#limits.finMs)
+      this.#finTimer = setTimeout(() => this.connection.destroyFor('TCP_FIN_MS', 'no FIN from client'), this.#limits.finMs)
     })
   }
 
   /** The server shuts down: the client gets what was written to it, a FIN, and a moment to answer that. */
   drain (): void {
     const socket = this.#socket
-    this.#connection.because('server draining')
+    this.connection.because('server draining')
     this.end()
     const quieten = () => socket.setTimeout(DRAIN_SILENCE_MS, () => socket.destroy())
     if (socket.writableFinished) quieten()
@@ -73,7 +74,8 @@ export class TcpSession implements TcpClient {
   }
 
   #onData (chunk: Buffer): void {
-    this.#connection.received(chunk.length)
+    this.connection.received(chunk.length)
+    if (this.connection.bytesIn > this.#limits.maxBytes) return this.connection.destroyFor('TCP_MAX_BYTES', 'received too much')
     const receiver = this.#receiver
     if (this.#isEnding || !receiver.data) {
       const bytes = chunk.length
@@ -87,9 +89,9 @@ export class TcpSession implements TcpClient {
   }
 
   #onFin (): void {
-    this.#connection.halfClosed()
+    this.connection.halfClosed()
     if (this.#isEnding) return
-    this.#connection.because('closed by client')
+    this.connection.because('closed by client')
     this.#guard(() => this.#receiver.end?.())
     if (!this.#receiver.end) this.end()
   }
@@ -99,8 +101,8 @@ export class TcpSession implements TcpClient {
     try {
       step()
     } catch (err) {
-      this.#connection.log.error({ err }, 'the service failed')
-      this.#connection.destroy('service failed')
+      this.connection.log.error({ err }, 'the service failed')
+      this.connection.destroy('service failed')
     }
   }
 }

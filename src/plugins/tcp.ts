@@ -1,19 +1,24 @@
 /** The TCP runner: binds every TCP service and gives each of its clients a session. */
 import { createServer, type Server, type Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
+import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
+import { Gate } from '../gate.ts'
 import type { TcpService } from '../service.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
 import { TcpSession } from './tcp-session.ts'
 
+/** How often the runner looks for connections that have lived too long. */
+const SWEEP_MS = 1000
+
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
   const servers: Server[] = []
   const sessions = new Set<TcpSession>()
 
-  function serve (service: TcpService, endpoint: Endpoint): void {
+  function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
     // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
     const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 })
     capConnections(server, config.tcp.maxConnections, (peer) => connections.refuse(endpoint, 'TCP_MAX_CONNECTIONS', peer))
@@ -24,30 +29,52 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
         socket.destroy()
         return
       }
+      const refusal = gate.refusal(network(peer.address))
+      if (refusal) {
+        socket.destroy()
+        connections.refuse(endpoint, `TCP_${refusal}`, formatAddress(peer.address, peer.port))
+        return
+      }
       const connection = connections.open(endpoint, peer, () => socket.destroy())
+      gate.enter(connection.network)
       const session = new TcpSession(socket, peer, connection, config.tcp)
       sessions.add(session)
-      socket.once('close', () => sessions.delete(session))
+      socket.once('close', () => {
+        gate.leave(connection.network)
+        sessions.delete(session)
+      })
       session.start(service)
     })
     servers.push(server)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await listen(server, config.host, port)
       // After the bind a failing accept() is this server's only error: told, and survived.
-      server.on('error', (err) => app.log.error({ err, service: service.name }, 'accept failed'))
+      server.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
       return bound
     }))
   }
 
   for (const service of services) {
+    const gate = new Gate(config.tcp)
     for (const endpoint of endpointsOf(service, config)) {
       app.endpoints.push(endpoint)
-      if (endpoint.state !== 'off') serve(service, endpoint)
+      if (endpoint.state !== 'off') serve(service, endpoint, gate)
     }
   }
 
+  // One timer for all, and not one more a connection.
+  const sweep = setInterval(() => {
+    // In the order in which they came: behind the first that is young enough all are.
+    for (const session of sessions) {
+      if (session.connection.ageMs < config.tcp.lifeMs) break
+      // The probe's own would leave a gap in its chart.
+      if (!app.loop.probePeers.has(session.connection.peer)) session.connection.destroyFor('TCP_LIFE_MS', 'lived too long')
+    }
+  }, Math.min(SWEEP_MS, config.tcp.lifeMs)).unref()
+
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {
+    clearInterval(sweep)
     closed = Promise.all(servers.map(close))
     for (const session of sessions) session.drain()
   })

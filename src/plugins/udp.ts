@@ -2,10 +2,11 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
-import { formatAddress, unmapped } from '../address.ts'
+import { formatAddress, network, unmapped } from '../address.ts'
 import { event } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { printable } from '../printable.ts'
+import { Bucket, Rates } from '../rates.ts'
 import type { UdpService } from '../service.ts'
 import { endpointsOf } from './endpoints-of.ts'
 
@@ -16,6 +17,16 @@ const WELL_KNOWN_PORTS = 1024
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
   const { config, connections, feed } = app
   const sockets = new Map<Endpoint, Socket>()
+  const rates = new Rates(config.udp.rate, config.maxAddresses)
+  const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
+
+  /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
+  function excess (source: string, peer: string): string | undefined {
+    if (app.loop.probePeers.has(peer)) return
+    const now = performance.now()
+    if (!rates.take(source, now)) return 'UDP_RATE'
+    if (!total.take(now)) return 'UDP_TOTAL_RATE'
+  }
 
   /** Why a datagram must not be answered; undefined where it may be. An answered answer makes a loop or a reflector (CVE-2024-2169). */
   function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
@@ -31,13 +42,15 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     endpoint.total++
     endpoint.bytesIn += message.length
     if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peer, message.length))
-    const log = (text: string) => app.log.info({ service: service.name, peer, bytes: message.length }, printable(text))
+    const source = network(address)
+    const tooMany = excess(source, peer)
+    if (tooMany) return connections.refuse(endpoint, tooMany, peer)
+    const log = (text: string) => connections.logLine(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text))
     let answer: Uint8Array | string | void
     try {
       answer = service.onMessage(message, { address, port: from.port }, log)
     } catch (err) {
-      app.log.error({ err, service: service.name, peer }, 'the service failed')
-      return
+      return connections.failed(endpoint, err as Error, 'the service failed')
     }
     if (answer === undefined) return
     const reply = typeof answer === 'string' ? Buffer.from(answer) : answer
@@ -46,7 +59,8 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
     if (reason) return connections.refuse(endpoint, reason, peer)
     socket.send(reply, from.port, from.address, (error) => {
-      if (error) return connections.refuse(endpoint, (error as NodeJS.ErrnoException).code ?? error.message, peer)
+      if (error) return connections.failed(endpoint, error, 'the answer was not sent')
+      endpoint.answered++
       endpoint.bytesOut += reply.length
       if (feed.isWatched) feed.publish(event('send', endpoint, 0, peer, reply.length))
     })
@@ -60,7 +74,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     sockets.set(endpoint, socket)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await bind(socket, config.host, port)
-      socket.on('error', (err) => app.log.error({ err, service: service.name }, 'the UDP socket failed'))
+      socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'))
       return bound
     }))
   }
@@ -88,7 +102,7 @@ function bind (socket: Socket, address: string, port: number): Promise<number> {
   })
 }
 
-/** 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
+/** Of multicast, broadcast or no host at all: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
 export function isMulticastOrBroadcast (address: string): boolean {
   if (isIPv6(address)) return /^ff/i.test(address)
   const first = Number(address.slice(0, address.indexOf('.')))

@@ -1,26 +1,48 @@
 /** One WebSocket client: what every WebSocket service needs and none should have to write. */
+import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
-import { reasonOf, type Connection } from '../connections.ts'
+import type { Config } from '../config.ts'
+import type { Connection } from '../connections.ts'
+import { Bucket } from '../rates.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
 
-/** Unsent bytes above which a client is not read any more; see also `isBehind`. */
-const HIGH_WATER_BYTES = 262_144
+/* Close codes: RFC 6455, section 7.4.1, and its registry. */
+const ABNORMAL = 1006
+const POLICY_VIOLATION = 1008
+const INTERNAL_ERROR = 1011
+const TRY_AGAIN_LATER = 1013
+/** Of a client's control frame, what is not its payload (RFC 6455, section 5.2). */
+const CONTROL_HEADER_BYTES = 6
+/** Of a message that has not come whole, what may stay while memory is short. */
+const MAX_UNFINISHED_BYTES = 65_536
 
 export class WebSocketSession implements WebSocketClient {
   readonly remote: Peer
   readonly #socket: WebSocket
+  readonly #raw: Socket
   readonly #connection: Connection
+  readonly #limits: Config['websocket']
+  readonly #rate: Bucket
   #receiver: WebSocketReceiver = {}
   #isAlive = true
+  /** Whether a close frame was sent that the client has to answer. */
+  #isClosing = false
+  /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
+  #readBefore: number
 
-  constructor (socket: WebSocket, remote: Peer, connection: Connection) {
+  constructor (socket: WebSocket, raw: Socket, remote: Peer, connection: Connection, limits: Config['websocket']) {
     this.remote = remote
     this.#socket = socket
+    this.#raw = raw
     this.#connection = connection
+    this.#limits = limits
+    this.#rate = new Bucket(limits.rate, performance.now())
+    this.#readBefore = raw.bytesRead
   }
 
   start (service: WebSocketService): void {
     this.#socket.on('close', (code) => {
+      if (code === ABNORMAL && this.#isClosing && !this.#raw.errored) this.#connection.crossed('WS_CLOSE_MS')
       this.#guard(() => this.#receiver.close?.())
       this.#connection.closed(`close code ${code}`)
     })
@@ -29,38 +51,55 @@ export class WebSocketSession implements WebSocketClient {
       if (typeof receiver === 'function') this.#receiver = { message: receiver }
       else if (receiver) this.#receiver = receiver
     })
-    const alive = () => { this.#isAlive = true }
-    this.#socket.on('pong', alive).on('ping', alive)
+    this.#socket.on('pong', (data) => this.#onControl(data)).on('ping', (data) => this.#onControl(data))
     this.#socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
   }
 
   /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
   ping (): void {
-    if (!this.#isAlive) return this.#connection.destroy('no pong: WS_PING_MS')
+    if (!this.#isAlive) return this.#connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
   }
 
   /** The client broke the protocol or its connection broke: `closed` follows. */
-  failed (error: Error): void {
-    this.#connection.because(reasonOf(error))
+  failed (error: NodeJS.ErrnoException): void {
+    const limit = LIMITS[error.code ?? '']
+    // ws has sent its close frame.
+    this.#isClosing = true
+    if (limit) this.#connection.crossed(limit)
+    else this.#connection.failed(error)
+  }
+
+  /** Gives back what an unfinished message holds: together they may hold more than there is. */
+  onMemoryShort (): void {
+    if (this.#raw.bytesRead - this.#readBefore < MAX_UNFINISHED_BYTES) return
+    this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
+    // Nothing else gives back what it holds.
+    this.#isClosing = false
+    this.#socket.terminate()
   }
 
   get isBehind (): boolean {
-    return this.#socket.bufferedAmount > HIGH_WATER_BYTES
+    return this.#socket.bufferedAmount > this.#limits.pauseBytes
   }
 
   send (message: Uint8Array | string, isBinary = typeof message !== 'string'): void {
     const socket = this.#socket
     if (socket.readyState !== socket.OPEN) return
+    if (socket.bufferedAmount > this.#limits.maxUnsentBytes) return this.#connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
     socket.send(message, { binary: isBinary }, this.#onSent)
     this.#connection.sent(Buffer.byteLength(message))
     // A client that does not read is not read.
-    if (this.isBehind) socket.pause()
+    if (!this.isBehind || socket.isPaused) return
+    this.#connection.endpoint.crossings.add('WS_PAUSE_BYTES')
+    socket.pause()
   }
 
-  close (code: number, reason: string): void {
-    this.#connection.because(reason)
+  close (code: number, reason: string, limit?: string): void {
+    if (limit === undefined) this.#connection.because(reason)
+    else this.#connection.crossed(limit, reason)
+    this.#isClosing = true
     this.#socket.close(code, reason)
   }
 
@@ -71,21 +110,43 @@ export class WebSocketSession implements WebSocketClient {
     if (!this.isBehind) this.#socket.resume()
   }
 
+  #onControl (data: Buffer): void {
+    this.#readBefore += CONTROL_HEADER_BYTES + data.length
+    // ws has just ended it, and says so nowhere else.
+    if (this.#raw.destroyed && !this.#connection.isEnding) return this.#connection.crossed('WS_MAX_PONGS')
+    if (!this.#isTooFast()) this.#isAlive = true
+  }
+
   #onMessage (data: RawData, isBinary: boolean): void {
     const message = data as Buffer // binaryType is nodebuffer, ws's default
-    this.#isAlive = true
+    this.#readBefore = this.#raw.bytesRead
     this.#connection.received(message.length)
+    if (this.#isTooFast()) return
+    this.#isAlive = true
     this.#guard(() => this.#receiver.message?.(message, isBinary))
   }
 
-  /** A service that throws loses this one client and no other (1011: RFC 6455, section 7.4.1). */
+  /** Ends a client that sends more than it may. What follows in the same read is nobody's any more. */
+  #isTooFast (): boolean {
+    if (this.#socket.readyState !== this.#socket.OPEN) return true
+    if (this.#rate.take(performance.now())) return false
+    this.close(POLICY_VIOLATION, `more than ${this.#limits.rate.perSecond} messages a second`, 'WS_RATE')
+    return true
+  }
+
+  /** A service that throws loses this one client and no other. */
   #guard (step: () => void): void {
     try {
       step()
     } catch (err) {
       this.#connection.log.error({ err }, 'the service failed')
-      this.#connection.because('service failed')
-      this.#socket.close(1011, 'service failed')
+      this.close(INTERNAL_ERROR, 'service failed')
     }
   }
+}
+
+/** The errors of ws that tell of a crossed limit. */
+const LIMITS: Readonly<Record<string, string>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'WS_MAX_MESSAGE_BYTES',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'WS_MAX_FRAGMENTS'
 }

@@ -7,20 +7,26 @@ import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocke
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
+import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
+import { Gate } from '../gate.ts'
+import { LimitError } from '../limit-error.ts'
+import { isAllowedOrigin, OriginError } from '../origin.ts'
 import type { WebSocketService } from '../service.ts'
-import { isOwnOrigin, OriginError } from '../origin.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketSession } from './websocket-session.ts'
 
 const GOING_AWAY = 1001
-const MAX_FRAGMENTS = 1024
-const MAX_PENDING_PONGS = 60
+const TRY_AGAIN_LATER = 1013
+const RETRY_MS = 1000
+/** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
+const MAX_PIECES = 32_768
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const sessions = new Map<WebSocket, WebSocketSession>()
+  const gate = new Gate(config.websocket)
 
   // The plugin takes every upgrade that it hears of, on any path and to any protocol: it hears of ours alone.
   const upgrades = new EventEmitter() as Server
@@ -33,15 +39,16 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
   })
 
-  // ws 8.23 has these; its types do not know closeTimeout, maxFragments and the pongs yet.
-  const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxPendingAutoPongs', number> = {
+  // ws 8.23 has these; its types do not know the last four yet.
+  const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
     server: upgrades,
+    // A window costs memory a connection, and inflating is what a compression bomb waits for.
+    perMessageDeflate: false,
     maxPayload: config.websocket.maxMessageBytes,
     closeTimeout: config.websocket.closeMs,
-    maxFragments: MAX_FRAGMENTS,
-    maxPendingAutoPongs: MAX_PENDING_PONGS,
-    // A window costs memory a connection, and inflating is what a compression bomb waits for.
-    perMessageDeflate: false
+    maxFragments: config.websocket.maxFragments,
+    maxBufferedChunks: MAX_PIECES,
+    maxPendingAutoPongs: config.websocket.maxPongs
   }
   await app.register(fastifyWebsocket, {
     options,
@@ -49,13 +56,17 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     errorHandler: (error, socket) => sessions.get(socket)?.failed(error),
     preClose (done) {
       clearInterval(heartbeat)
-      for (const client of sessions.keys()) client.close(GOING_AWAY, 'server draining')
+      for (const session of sessions.values()) session.close(GOING_AWAY, 'server draining')
       app.websocketServer.close()
       done()
     }
   })
 
-  const heartbeat = setInterval(() => { for (const session of sessions.values()) session.ping() }, config.websocket.pingMs).unref()
+  const beat = () => { for (const session of sessions.values()) session.ping() }
+  // After the reads of this turn: where the process was stopped for longer than a beat, the pongs are there, but unread.
+  const heartbeat = setInterval(() => setImmediate(beat), config.websocket.pingMs).unref()
+
+  app.pressure.onMemoryShort = () => { for (const session of sessions.values()) session.onMemoryShort() }
 
   const http = app.endpoints.find(({ transport }) => transport === 'http')
   if (!http) throw new Error('the websocket plugin goes after the http plugin')
@@ -71,8 +82,13 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     app.route({
       method: 'GET',
       url: service.path,
-      async onRequest ({ headers }) {
-        if (service.isForOwnPage && !isOwnOrigin(headers)) throw new OriginError(headers.origin)
+      async onRequest ({ headers, raw, ws }) {
+        if (service.isForOwnPage && !isAllowedOrigin(headers, config.origins)) throw new OriginError(headers.origin)
+        const peer = ws ? peerOf(raw.socket) : undefined
+        const refusal = peer && gate.refusal(network(peer.address))
+        if (!refusal) return
+        connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
+        throw new LimitError(503, `WS_${refusal}`, 'too many WebSockets are open', RETRY_MS)
       },
       handler (_request, reply) {
         reply.header('upgrade', 'websocket')
@@ -83,10 +99,20 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
         const peer = peerOf(raw)
         const id = app.upgradeConnection(raw)
         if (!peer) return socket.terminate()
+        const refusal = gate.refusal(network(peer.address))
+        if (refusal) {
+          // The last place was taken while this request was on its way here.
+          connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
+          return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
+        }
         const connection = connections.open(endpoint, peer, () => socket.terminate(), id)
-        const session = new WebSocketSession(socket, peer, connection)
+        const session = new WebSocketSession(socket, raw, peer, connection, config.websocket)
+        gate.enter(connection.network)
         sessions.set(socket, session)
-        socket.once('close', () => sessions.delete(socket))
+        socket.once('close', () => {
+          gate.leave(connection.network)
+          sessions.delete(socket)
+        })
         session.start(service)
       }
     })

@@ -1,11 +1,11 @@
 /** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { reachable } from '../address.ts'
 import { play } from '../clients/transcript.ts'
-import { LessonRefused, MAX_LESSON_MS } from '../lab/lessons.ts'
+import { MAX_LESSON_MS } from '../lab/lessons.ts'
 import type { LessonResult, Transcript } from '../messages.ts'
-import { isOwnOrigin, OriginError } from '../origin.ts'
+import { isAllowedOrigin, OriginError } from '../origin.ts'
 
 const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4
@@ -23,29 +23,23 @@ const Run = Type.Object({
 export async function lab (app: FastifyInstance): Promise<void> {
   let running = 0
 
+  async function sameOrigin ({ headers }: FastifyRequest): Promise<void> {
+    if (!isAllowedOrigin(headers, app.config.origins)) throw new OriginError(headers.origin)
+  }
+
   for (const kind of ['block', 'wait', 'worker'] as const) {
     app.post<{ Querystring: Static<typeof Lesson> }>(`/api/lab/${kind}`, {
       schema: { querystring: Lesson }, onRequest: sameOrigin
-    }, async (request, reply): Promise<LessonResult> => {
-      try {
-        return await app.loop.teach(kind, request.query.ms)
-      } catch (error) {
-        if (error instanceof LessonRefused) retryAfter(reply, error.retryMs)
-        throw error
-      }
-    })
+    }, async (request): Promise<LessonResult> => await app.loop.teach(kind, request.query.ms))
   }
 
   app.post<{ Querystring: Static<typeof Run> }>('/api/lab/run', {
     schema: { querystring: Run }, onRequest: sameOrigin
-  }, async (request, reply): Promise<Transcript> => {
+  }, async (request): Promise<Transcript> => {
     const { service, port } = request.query
     const endpoint = app.endpoints.find((one) => one.name === service && one.state === 'open' && (port === undefined || one.port === port))
     if (!endpoint) throw new LabError(404, 'ERR_NO_SERVICE', `no service ${JSON.stringify(service)} is open${port === undefined ? '' : ` on port ${port}`}`)
-    if (running === MAX_RUNS) {
-      retryAfter(reply, RUN_MS)
-      throw new LabError(429, 'ERR_LAB_BUSY', `${MAX_RUNS} clients are running: try again in a moment`)
-    }
+    if (running === MAX_RUNS) throw new LabError(429, 'ERR_LAB_BUSY', `${MAX_RUNS} clients are running: try again in a moment`, RUN_MS)
     running++
     try {
       return await play(endpoint, { host: reachable(endpoint.address), port: endpoint.port ?? 0 }, RUN_MS)
@@ -55,20 +49,14 @@ export async function lab (app: FastifyInstance): Promise<void> {
   })
 }
 
-function retryAfter (reply: FastifyReply, ms: number): void {
-  reply.header('retry-after', Math.ceil(ms / 1000))
-}
-
-async function sameOrigin ({ headers }: FastifyRequest): Promise<void> {
-  if (!isOwnOrigin(headers)) throw new OriginError(headers.origin)
-}
-
 class LabError extends Error {
   readonly statusCode: number
   readonly code: string
+  readonly retryMs: number | undefined
 
-  constructor (statusCode: number, code: string, message: string) {
+  constructor (statusCode: number, code: string, message: string, retryMs?: number) {
     super(message)
+    this.retryMs = retryMs
     this.statusCode = statusCode
     this.code = code
   }

@@ -6,6 +6,7 @@ import { compactBytes } from '../bytes.ts'
 import { facts } from '../facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
 import { LESSONS, PROTOCOLS } from '../names.ts'
+import { isOwnName } from '../origin.ts'
 import { pasteLines } from '../paste-line.ts'
 import { VERSION } from '../version.ts'
 
@@ -24,6 +25,7 @@ export async function page (app: FastifyInstance): Promise<void> {
     return reply.view('page', {
       rows,
       isLab: app.config.lab,
+      unknownHost: unknownHost(request.host, app.config.origins),
       lessonCode,
       version: VERSION,
       process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
@@ -32,6 +34,12 @@ export async function page (app: FastifyInstance): Promise<void> {
       bytes: compactBytes
     })
   })
+}
+
+/** The name that the visitor reached this server by, where pages of that origin may not watch it; see isAllowedOrigin. */
+function unknownHost (host: string, origins: readonly string[]): string | undefined {
+  if (!URL.canParse(`http://${host}`) || isOwnName(new URL(`http://${host}`).hostname)) return
+  return origins.some((origin) => new URL(origin).host === host.toLowerCase()) ? undefined : host
 }
 
 /** The name the visitor reached this server by, where the server listens on all addresses; else the one it listens on. */

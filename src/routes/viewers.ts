@@ -8,6 +8,6 @@ const TRY_AGAIN_LATER = 1013
 /** Whether there is no room for one more: then it is told to come back later. */
 export function isTurnedAway (client: WebSocketClient, viewers: ReadonlySet<unknown>): boolean {
   if (viewers.size < MAX_VIEWERS) return false
-  client.close(TRY_AGAIN_LATER, 'too many viewers')
+  client.close(TRY_AGAIN_LATER, 'too many viewers', 'VIEWERS')
   return true
 }

@@ -43,7 +43,7 @@ export function wsFeed (feed: Feed, labPeers: Pick<ReadonlySet<string>, 'has'>):
   function flush (): void {
     // Not earlier: a connection of the probe is known as such a moment after it is there.
     const all = events.filter(({ peer }) => !labPeers.has(peer))
-    for (const viewer of viewers) tell(viewer, all, overflow)
+    for (const viewer of viewers) feed.dropped += tell(viewer, all, overflow)
     events = []
     overflow = 0
   }
@@ -86,7 +86,8 @@ function say (client: WebSocketClient, message: FeedMessage): void {
   client.send(JSON.stringify(message))
 }
 
-function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): void {
+/** Returns how many events this viewer was not told of. */
+function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): number {
   const { client, request: { transports, service, follow } } = viewer
   const batch: FeedEvent[] = []
   let followed = 0
@@ -103,12 +104,12 @@ function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): voi
   }
   if (client.isBehind) {
     viewer.dropped += batch.length + dropped
-    return
+    return batch.length + dropped
   }
-  dropped += viewer.dropped
-  if (batch.length === 0 && dropped === 0) return
+  const untold = dropped + viewer.dropped
   viewer.dropped = 0
-  say(client, { type: 'events', events: batch, dropped })
+  if (batch.length > 0 || untold > 0) say(client, { type: 'events', events: batch, dropped: untold })
+  return dropped
 }
 
 /** What a viewer asked for, or what is wrong with it. */

@@ -1,0 +1,57 @@
+/** What a request may cost before its route runs: the number of its headers, its address's rate, and its place when the server is short of something. */
+import type { Server } from 'node:http'
+import type { FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { LimitError } from '../limit-error.ts'
+import { Rates } from '../rates.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered while the server is short of memory or of turns, with a rate of its own: health, readiness and metrics. */
+    isVital?: true
+  }
+}
+
+const RETRY_MS = 1000
+
+/** The errors of routes and of Fastify that tell of a crossed limit. */
+const CROSSED: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'HTTP_MAX_BODY_BYTES',
+  ERR_LAB_BUSY: 'LAB_BUSY',
+  ERR_LAB_BUDGET: 'LAB_BUDGET'
+}
+
+export const httpLimits = fastifyPlugin(async function httpLimits (app) {
+  const { config, connections } = app
+  const rates = new Rates(config.http.rate, config.maxAddresses)
+  // A flood of others must not make a health check from behind the same address fail.
+  const vitalRates = new Rates(config.http.rate, config.maxAddresses)
+  // Node would drop those above its limit without a word (2000, halved by its parser): all are counted here, within HTTP_MAX_HEADER_BYTES.
+  ;(app.server as Server).maxHeadersCount = 0
+
+  function refusal (request: FastifyRequest, network: string): LimitError | undefined {
+    const { maxHeaders, rate } = config.http
+    if (request.raw.rawHeaders.length > 2 * maxHeaders) return new LimitError(431, 'HTTP_MAX_HEADERS', `more than ${maxHeaders} headers`)
+    const isVital = request.routeOptions.config.isVital === true
+    if (!(isVital ? vitalRates : rates).take(network)) {
+      return new LimitError(429, 'HTTP_RATE', `more than ${rate.perSecond} requests a second from one address`, RETRY_MS)
+    }
+    const shortage = isVital ? undefined : app.pressure.shortage()
+    if (shortage) return new LimitError(503, shortage.limit, shortage.message, RETRY_MS)
+  }
+
+  app.addHook('onRequest', async (request) => {
+    const connection = app.connectionOf(request.raw.socket)
+    // No socket: `inject`; the probe: its own pings. Neither is a stranger.
+    if (!connection || app.loop.probePeers.has(connection.peer)) return
+    const error = refusal(request, connection.network)
+    if (!error) return
+    connections.refuse(connection.endpoint, error.limit, connection.peer)
+    throw error
+  })
+
+  app.addHook('onError', async (request, _reply, error) => {
+    const limit = CROSSED[error.code]
+    if (limit) app.connectionOf(request.raw.socket)?.endpoint.crossings.add(limit)
+  })
+})

@@ -1,0 +1,88 @@
+/** What the process may run short of: turns of its loop, memory, file descriptors. Watches them, and says when requests must be turned away. */
+import { totalmem } from 'node:os'
+import { performance } from 'node:perf_hooks'
+import fastifyPlugin from 'fastify-plugin'
+import { formatBytes } from '../bytes.ts'
+import { canOpenOneMore } from '../descriptors.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance { pressure: Pressure }
+}
+
+export interface Shortage {
+  readonly limit: 'SHED_DELAY_MS' | 'SHED_MEMORY_BYTES'
+  readonly message: string
+}
+
+export interface Pressure {
+  /** What the server is short of now; requests that can wait are turned away then. */
+  shortage (): Shortage | undefined
+  /** Event-loop utilisation of the last second: the part in which the loop was at work, from 0 to 1. */
+  readonly utilisation: number
+  /** How often the process was found without a file descriptor to spare: looked at once a second. */
+  readonly exhaustions: number
+  /** Told of each beat's delay, in milliseconds. */
+  onDelay: (ms: number) => void
+  /** Told once a second while memory is short. */
+  onMemoryShort: () => void
+}
+
+const BEAT_MS = 50
+/** The delay counts as lasting when most of so many beats had it: one that blocks, as the lesson does, makes one late beat. */
+const BEATS = 5
+const BEATS_A_LOOK = 20
+/** Of the memory that the process may use. */
+const MEMORY_SHARE = 0.85
+
+export const pressure = fastifyPlugin(async function pressure (app) {
+  const { shed } = app.config
+  // Without a limit of its group, constrainedMemory() is larger than the machine.
+  const maxRss = shed.memoryBytes || Math.floor(Math.min(process.constrainedMemory() || Infinity, totalmem()) * MEMORY_SHARE)
+  const delays: number[] = Array(BEATS).fill(0)
+  let lastingDelay = 0
+  let beats = 0
+  let firedAt = performance.now()
+  let rss = 0
+  let elu = performance.eventLoopUtilization()
+  let utilisation = 0
+  let isExhausted = false
+  let exhaustions = 0
+
+  function beat (): void {
+    const now = performance.now()
+    const delay = Math.max(0, now - firedAt - BEAT_MS)
+    firedAt = now
+    delays[beats++ % BEATS] = delay
+    lastingDelay = delays.toSorted((a, b) => a - b)[(BEATS - 1) / 2] ?? 0
+    state.onDelay(delay)
+    if (beats % BEATS_A_LOOK === 0) look()
+  }
+
+  function look (): void {
+    const now = performance.eventLoopUtilization()
+    utilisation = performance.eventLoopUtilization(now, elu).utilization
+    elu = now
+    rss = process.memoryUsage.rss()
+    if (rss > maxRss) state.onMemoryShort()
+    const wasExhausted = isExhausted
+    isExhausted = !canOpenOneMore()
+    if (isExhausted) exhaustions++
+    if (isExhausted && !wasExhausted) app.log.error('out of file descriptors: new connections are closed until some are free. Allow more with ulimit -n')
+    if (wasExhausted && !isExhausted) app.log.warn('there are file descriptors again')
+  }
+
+  const state = {
+    shortage (): Shortage | undefined {
+      if (lastingDelay > shed.delayMs) return { limit: 'SHED_DELAY_MS', message: `the event loop is ${Math.round(lastingDelay)} ms late` }
+      if (rss > maxRss) return { limit: 'SHED_MEMORY_BYTES', message: `the server holds ${formatBytes(rss)} of memory` }
+    },
+    get utilisation () { return utilisation },
+    get exhaustions () { return exhaustions },
+    onDelay (_ms: number) {},
+    onMemoryShort () {}
+  }
+  app.decorate<Pressure>('pressure', state)
+
+  const timer = setInterval(beat, BEAT_MS).unref()
+  app.addHook('onClose', async () => { clearInterval(timer) })
+})

@@ -14,8 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { loadConfig, portVariable } from '../src/config.ts'
-import { rawServices } from '../src/sockets/index.ts'
+import { loadConfig } from '../src/config.ts'
 import { clients, type Client, type Server } from './soak-clients.ts'
 
 const CLIENTS = 50
@@ -62,8 +61,9 @@ async function serve (): Promise<void> {
     errors++
     console.error(line)
   }
-  const ports = Object.fromEntries(['http', ...rawServices.map(({ name }) => name)].map((name) => [portVariable(name), '0']))
-  const app = await start(loadConfig({}, { ...ports, PROFILE: 'bench', LOG_LEVEL: 'info' }), pino({ level: 'info' }, { write }))
+  const freePorts = Object.fromEntries(Object.values(loadConfig().ports).map(({ variable }) => [variable, '0']))
+  // Headers of 16 KiB are what the clients' bad requests exceed.
+  const app = await start(loadConfig({}, { ...freePorts, PROFILE: 'bench', HTTP_MAX_HEADER_BYTES: '16384' }), pino({ level: 'info' }, { write }))
   const listeners = (emitter: NodeJS.EventEmitter) => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0)
 
   function descriptors (): string[] {

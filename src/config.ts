@@ -1,6 +1,6 @@
 /** How the settings are read: from the environment and from flags into one Config, or into one error that names all that is wrong. */
 import { isIP } from 'node:net'
-import { envSchema } from 'env-schema'
+import { envSchema, type EnvSchemaOpt } from 'env-schema'
 import type { Static } from 'typebox'
 import { fixed, flag, MAX_ORIGINS, MAX_PORTS, portVariable, settings, type Documented } from './settings.ts'
 import { rawServices } from './sockets/index.ts'
@@ -154,6 +154,20 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
   }
 }
 
+type Ajv = ReturnType<Extract<EnvSchemaOpt['ajv'], { customOptions: unknown }>['customOptions']>
+
+const SCHEMA = { type: 'object', properties: settings }
+/** Made once: it takes longer to compile the schema than to do all else. */
+let validator: Ajv | undefined
+
+function addFormats (ajv: Ajv): Ajv {
+  return ajv
+    .addFormat('ip', (text) => isIP(text) !== 0)
+    .addFormat('ports', (text) => parsePorts(text) !== null)
+    .addFormat('origins', (text) => parseOrigins(text) !== null)
+    .addVocabulary(['crossed', 'bench'])
+}
+
 type Read = Static<typeof fixed> & Record<string, unknown>
 
 function validate (given: Record<string, string>, flags: Values): { values: Read, problems: string[] } {
@@ -163,16 +177,10 @@ function validate (given: Record<string, string>, flags: Values): { values: Read
   let values = {} as Read
   try {
     values = envSchema<Read>({
-      schema: { type: 'object', properties: settings },
+      schema: SCHEMA,
       data: Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name))),
       env: false,
-      ajv: {
-        customOptions: (ajv) => ajv
-          .addFormat('ip', (text) => isIP(text) !== 0)
-          .addFormat('ports', (text) => parsePorts(text) !== null)
-          .addFormat('origins', (text) => parseOrigins(text) !== null)
-          .addVocabulary(['crossed', 'bench'])
-      }
+      ajv: { customOptions: (fresh) => { validator ??= addFormats(fresh); return validator } }
     })
   } catch (error) {
     const { errors } = error as { errors?: { instancePath: string }[] }

@@ -1,0 +1,109 @@
+/** `/metrics`: what Prometheus reads, that it counts what happened, and that no stranger can make it grow. */
+import { spawn, spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import t from 'tap'
+import { get } from '../src/clients/http.ts'
+import { ask } from '../src/clients/tcp.ts'
+import { sendDatagram } from '../src/clients/udp.ts'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0
+
+/** The samples by name and labels, as they are written: `oneloop_refused_total{service="echo",reason="…"}`. */
+async function samples ({ target }: TestServer): Promise<Map<string, number>> {
+  const { status, body } = await get(target('http'), '/metrics', TIMEOUT_MS)
+  if (status !== 200) throw new Error(`/metrics answered ${status}`)
+  return new Map(body.split('\n').filter((line) => line !== '' && !line.startsWith('#')).map((line) => {
+    const [, name = '', value] = /^(.*) (\S+)$/.exec(line) ?? []
+    return [name, Number(value)]
+  }))
+}
+
+/** Something of everything: served, refused, broken, crossed. */
+async function happenings (server: TestServer): Promise<void> {
+  const { target, endpoint } = server
+  await ask(target('echo'), { send: Buffer.from('abc'), ...options })
+  await sendDatagram(target('udp-echo'), Buffer.from('abc'), options)
+  const sender = createSocket('udp4')
+  sender.send(Buffer.alloc(1473), target('udp-echo').port, '127.0.0.1')
+  await until(() => endpoint('udp-echo').refused === 1, 'a datagram is refused')
+  sender.close()
+  const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+  socket.send('x'.repeat(1_048_577))
+  await once(socket, 'close')
+  const reset = await connect(target('sink'))
+  reset.write('x')
+  await until(() => endpoint('sink').bytesIn === 1, 'it is in')
+  reset.resetAndDestroy()
+  await get(target('http'), '/nothing', TIMEOUT_MS)
+  await until(() => endpoint('sink').open === 0 && endpoint('http').open === 0, 'all are gone')
+}
+
+t.test('counts what happened, by service, reason, limit and kind', async (t) => {
+  const server = await serverFor(t)
+  await happenings(server)
+  const metrics = await samples(server)
+  const expected = {
+    'oneloop_connections_open{service="http",transport="http"}': 1,
+    'oneloop_connections_open{service="echo",transport="tcp"}': 0,
+    'oneloop_connections_total{service="echo",transport="tcp"}': 1,
+    'oneloop_received_bytes_total{service="echo",transport="tcp"}': 3,
+    'oneloop_sent_bytes_total{service="echo",transport="tcp"}': 3,
+    'oneloop_datagrams_received_total{service="udp-echo",transport="udp"}': 2,
+    'oneloop_datagrams_answered_total{service="udp-echo",transport="udp"}': 1,
+    'oneloop_refused_total{service="udp-echo",reason="UDP_MAX_BYTES"}': 1,
+    'oneloop_limits_crossed_total{service="udp-echo",limit="UDP_MAX_BYTES"}': 1,
+    'oneloop_limits_crossed_total{service="ws-echo",limit="WS_MAX_MESSAGE_BYTES"}': 1,
+    'oneloop_errors_total{service="sink",kind="ECONNRESET"}': 1,
+    oneloop_feed_dropped_events_total: 0
+  }
+  for (const [name, value] of Object.entries(expected)) t.equal(metrics.get(name), value, name)
+  for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'process_start_time_seconds', 'process_max_fds']) t.ok(Number(metrics.get(name)) > 0, name)
+  if (process.platform === 'linux') t.ok(Number(metrics.get('process_open_fds')) > 10)
+  t.ok(Math.abs(Number(metrics.get('process_start_time_seconds')) - Date.now() / 1000) < 3600)
+  // The two echo ports are one service.
+  t.equal([...metrics.keys()].filter((name) => name.startsWith('oneloop_connections_open{service="echo"')).length, 1)
+})
+
+t.test('the loop\'s delay and its use are measured', async (t) => {
+  const server = await serverFor(t)
+  await until(async () => Number((await samples(server)).get('oneloop_event_loop_delay_seconds_count')) > 2, 'beats are counted')
+  const before = await samples(server)
+  for (const end = performance.now() + 600; performance.now() < end;);
+  const slow = (metrics: Map<string, number>) => Number(metrics.get('oneloop_event_loop_delay_seconds_bucket{le="+Inf"}')) - Number(metrics.get('oneloop_event_loop_delay_seconds_bucket{le="0.5"}'))
+  await until(async () => slow(await samples(server)) > slow(before), 'a block of 600 ms is one delay of more than 500 ms')
+  await until(async () => Number((await samples(server)).get('oneloop_event_loop_utilization_ratio')) > 0, 'utilisation is there')
+})
+
+t.test('what strangers send never becomes a label', async (t) => {
+  const server = await serverFor(t)
+  const names = async () => [...(await samples(server)).keys()].filter((name) => !name.startsWith('oneloop_event_loop_delay'))
+  await happenings(server)
+  const before = await names()
+  for (let i = 0; i < 20; i++) {
+    await fetch(`http://127.0.0.1:${server.target('http').port}/nothing-${i}`, { method: 'POST', headers: { 'content-type': `text/x-${i}` }, body: 'x' }).then((response) => response.text())
+    const socket = await connectWebSocket({ ...server.target('http'), path: '/ws/echo' }, options)
+    socket.close(3000 + i, `reason ${i}`)
+    await once(socket, 'close')
+  }
+  t.same(await names(), before)
+  const { body } = await get(server.target('http'), '/metrics', TIMEOUT_MS)
+  t.notMatch(body, /127\.0\.0\.1|::1/, 'no address is told')
+})
+
+t.test('promtool finds nothing to say about it', { skip: !hasPromtool && !process.env.CI && 'without promtool' }, async (t) => {
+  const server = await serverFor(t)
+  await happenings(server)
+  const response = await fetch(`http://127.0.0.1:${server.target('http').port}/metrics`)
+  t.match(response.headers.get('content-type'), 'text/plain; version=0.0.4')
+  const promtool = spawn('promtool', ['check', 'metrics'])
+  let said = ''
+  for (const stream of [promtool.stdout, promtool.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { said += text })
+  promtool.stdin.end(await response.text())
+  const [code] = await once(promtool, 'close')
+  t.equal(said, '')
+  t.equal(code, 0)
+})

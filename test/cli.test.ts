@@ -1,52 +1,11 @@
 /** The program as its users run it: the server's life, and every client. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { settingsTable } from '../src/settings-table.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { connect, FREE_PORTS, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
-
-const ROOT = new URL('..', import.meta.url)
-/** The program as it is shipped: `npm test` builds it first. */
-const PROGRAM = [process.execPath, 'dist/cli.js'] as const
-const { NODE_OPTIONS: _tapsOwn, ...ENV } = process.env
-
-interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
-
-function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}, uid?: number): ChildProcess {
-  // tap gives its own NODE_OPTIONS to every process; the program starts in half the time without them.
-  return spawn('sh', ['-c', 'unset NODE_OPTIONS; exec "$@"', 'sh', ...PROGRAM, ...args], { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
-}
-
-async function run (args: readonly string[], { input = '', env = {} }: { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}): Promise<Run> {
-  const child = launch(args, env)
-  let stdout = ''
-  let stderr = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr += text })
-  child.stdin?.on('error', () => {}).end(input)
-  const [code] = await once(child, 'close') as [number | null]
-  return { code, stdout, stderr }
-}
-
-interface Served { readonly child: ChildProcess, readonly lines: Record<string, unknown>[], port (name: string): number }
-
-/** The server in a process of its own; its log lines as they come. */
-async function serve (t: Test, env: NodeJS.ProcessEnv = {}, uid?: number): Promise<Served> {
-  const child = launch(['serve'], { ...FREE_PORTS, ...env }, uid)
-  t.teardown(() => { child.kill('SIGKILL') })
-  const lines: Record<string, unknown>[] = []
-  let rest = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    const parts = (rest + text).split('\n')
-    rest = parts.pop() ?? ''
-    // A line that is no JSON throws here, and fails the test.
-    for (const part of parts) lines.push(JSON.parse(part) as Record<string, unknown>)
-  })
-  await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'listening'), 'the server listens')
-  return { child, lines, port: (name) => lines.find(({ service, msg }) => service === name && msg === 'listening')?.port as number }
-}
+import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, TIMEOUT_MS, until } from './support.ts'
 
 /** No limit of processes holds root: its server runs as nobody here. */
 const uid = process.getuid?.() === 0 ? 65_534 : undefined
@@ -54,7 +13,7 @@ const canLimit = spawnSync('prlimit', ['--version']).status === 0 &&
   spawnSync(PROGRAM[0], [PROGRAM[1], '--version'], { cwd: ROOT, env: ENV, ...(uid !== undefined && { uid }) }).status === 0
 
 t.test('where no thread can be had, the page is served on, without its probe', { skip: !canLimit && 'without prlimit, or nobody may not read this folder' }, async (t) => {
-  const { child, lines, port } = await serve(t, {}, uid)
+  const { child, lines, port } = await serve(t, {}, { uid })
   const limitProcesses = (count: number) => {
     const { status, stderr } = spawnSync('prlimit', [`--pid=${child.pid}`, `--nproc=${count}:`], { ...(uid !== undefined && { uid }) })
     t.equal(status, 0, String(stderr))

@@ -1,4 +1,5 @@
-/** A server on free ports for one test, its log and its feed, and ways to wait for things without guessing how long they take. */
+/** A server on free ports for one test, in this process or in one of its own, its log and its feed, and ways to wait for things without guessing how long they take. */
+import { spawn, type ChildProcess } from 'node:child_process'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -89,4 +90,68 @@ export async function readAll (socket: Socket): Promise<Buffer> {
   socket.on('data', (chunk) => chunks.push(chunk))
   await new Promise((resolve) => { socket.once('end', resolve).once('close', resolve) })
   return Buffer.concat(chunks)
+}
+
+export const ROOT = new URL('..', import.meta.url)
+/** The program as it is shipped: `npm test` builds it first. */
+export const PROGRAM = [process.execPath, 'dist/cli.js'] as const
+const { NODE_OPTIONS: _tapsOwn, ...rest } = process.env
+/** The environment without tap's own loader, which the program does not need. */
+export const ENV: NodeJS.ProcessEnv = rest
+
+export interface LaunchOptions {
+  readonly uid?: number | undefined
+  /** Shell commands that run first: `ulimit -n 64`. */
+  readonly before?: string
+  /** Options of Node.js, before the program's name. */
+  readonly node?: readonly string[]
+}
+
+/** Starts the program with these arguments. */
+export function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}, { uid, before = ':', node = [] }: LaunchOptions = {}): ChildProcess {
+  const [program, script] = PROGRAM
+  // tap gives its own NODE_OPTIONS to every process; the program starts in half the time without them.
+  const shell = ['-c', `unset NODE_OPTIONS; ${before}; exec "$@"`, 'sh', program, ...node, script, ...args]
+  return spawn('sh', shell, { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
+}
+
+export interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
+
+/** Runs the program to its end. */
+export async function run (
+  args: readonly string[], { input = '', env = {}, ...options }: LaunchOptions & { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}
+): Promise<Run> {
+  const child = launch(args, env, options)
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  child.stdin?.on('error', () => {}).end(input)
+  const [code] = await once(child, 'close') as [number | null]
+  return { code, stdout, stderr }
+}
+
+export interface Served {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly lines: Record<string, unknown>[]
+  port (name: string): number
+  target (name: string): Target
+}
+
+/** The server in a process of its own; its log lines as they come. */
+export async function serve (t: Test, env: NodeJS.ProcessEnv = {}, options: LaunchOptions = {}): Promise<Served> {
+  const child = launch(['serve'], { ...FREE_PORTS, ...env }, options)
+  t.teardown(() => { child.kill('SIGKILL') })
+  const lines: Record<string, unknown>[] = []
+  let rest = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n')
+    rest = parts.pop() ?? ''
+    // A line that is no JSON throws here, and fails the test.
+    for (const part of parts) lines.push(JSON.parse(part) as Record<string, unknown>)
+  })
+  await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'listening'), 'the server listens')
+  const port = (name: string) => lines.find(({ service, msg }) => service === name && msg === 'listening')?.port as number
+  return { child, pid: child.pid ?? 0, lines, port, target: (name) => ({ host: '127.0.0.1', port: port(name) }) }
 }

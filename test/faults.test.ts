@@ -1,0 +1,675 @@
+/** Faults: clients that reset or vanish, a process that is stopped, short of descriptors, failing or told to end, and datagrams that answer each other. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { Agent, get as httpGet } from 'node:http'
+import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import type { WebSocket } from 'ws'
+import type { Target } from '../src/address.ts'
+import { buildApp } from '../src/app.ts'
+import { get } from '../src/clients/http.ts'
+import { ask as askTcp } from '../src/clients/tcp.ts'
+import { sendDatagram } from '../src/clients/udp.ts'
+import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { loadConfig } from '../src/config.ts'
+import { connect, ENV, FREE_PORTS, readAll, ROOT, serve, serverFor, settled, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
+
+const MIB = 1_048_576
+const options = { timeoutMs: TIMEOUT_MS }
+
+/** A WebSocket's opening handshake, on the wire. */
+const handshake = (path: string, headers = '') =>
+  `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`
+const HALF_REQUEST = 'POST /api/lab/wait HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{'
+/** Of 4 MiB: more than the buffers of both kernels take. */
+const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(60)
+/** The first five bytes of "Hello" in one masked frame (RFC 6455, section 5.7). */
+const HALF_FRAME = Buffer.from('818537fa21', 'hex')
+
+type Find = (name: string) => Target
+
+/** One fresh client of each protocol gets its answer. */
+async function answersAll (t: Test, target: Find, when: string): Promise<void> {
+  const text = Buffer.from('Hello')
+  const answers = await Promise.all([
+    get(target('http'), '/healthz', TIMEOUT_MS).then(({ status }) => String(status)),
+    askWebSocket({ ...target('http'), path: '/ws/echo' }, text, options).then(({ data }) => String(data)),
+    askTcp(target('echo'), { send: text, ...options }).then(String),
+    sendDatagram(target('udp-echo'), text, options).then(String)
+  ])
+  t.same(answers, ['200', 'Hello', 'Hello', 'Hello'], `all four protocols answer ${when}`)
+}
+
+const write = (socket: Socket, data: Uint8Array | string) => new Promise((resolve) => { socket.write(data, resolve) })
+const rawSocket = (socket: WebSocket) => (socket as unknown as { _socket: Socket })._socket
+/** Of tests that wait more than they work: side by side. */
+const waiting = { buffered: true }
+t.jobs = 4
+
+const isError = ({ level }: { level?: unknown }) => Number(level) >= 50
+
+/** An optional tool: its tests are skipped where it is missing, but not in CI. */
+function has (program: string, ...args: string[]): boolean {
+  return process.env.CI !== undefined || spawnSync(program, args).status === 0
+}
+
+t.test('an RST', async (t) => {
+  for (const hook of ['onRequest', 'preValidation'] as const) {
+    await t.test(`and a malformed frame are survived while an asynchronous ${hook} hook of the upgrade runs`, async (t) => {
+      const log: LogLine[] = []
+      const app = await buildApp(loadConfig({}, FREE_PORTS), pino({}, { write: (line: string) => { log.push(JSON.parse(line) as LogLine) } }))
+      const held: (() => void)[] = []
+      app.addHook(hook, async ({ headers }) => {
+        if (headers['x-hold'] !== undefined) await new Promise<void>((resolve) => { held.push(resolve) })
+      })
+      t.teardown(() => app.close())
+      await app.ready()
+      const find = (name: string) => app.endpoints.find((one) => one.name === name)
+      const target = (name: string) => ({ host: '127.0.0.1', port: find(name)?.port ?? 0 })
+      const release = () => { for (const resolve of held.splice(0)) resolve() }
+
+      const reset = await connect(target('http'))
+      reset.write(handshake('/ws/echo', 'X-Hold: 1\r\n'))
+      await until(() => held.length === 1, 'the hook runs')
+      reset.resetAndDestroy()
+      await until(() => find('http')?.open === 0, 'the RST has come')
+      release()
+      await answersAll(t, target, 'after the RST')
+
+      const malformed = Buffer.from([0xa2, 0x00]) // RSV2, which nobody agreed on
+      for (const isTogether of [true, false]) {
+        const socket = await connect(target('http'))
+        const answered = readAll(socket)
+        const opening = Buffer.from(handshake('/ws/echo', 'X-Hold: 1\r\n'))
+        await write(socket, isTogether ? Buffer.concat([opening, malformed]) : opening)
+        await until(() => held.length === 1, 'the hook runs')
+        if (!isTogether) await write(socket, malformed)
+        release()
+        const answer = await answered
+        t.match(String(answer), /^HTTP\/1\.1 101 /)
+        t.same([...answer.subarray(-4)], [0x88, 0x02, 0x03, 0xea], 'a close frame with 1002')
+        socket.destroy()
+        await answersAll(t, target, 'after the malformed frame')
+      }
+      await until(() => app.endpoints.every(({ open }) => open === 0), 'all are forgotten')
+      t.equal(log.filter(({ reason }) => reason === 'WS_ERR_UNEXPECTED_RSV_2_3').length, 2)
+      t.notOk(log.some(isError), 'nothing is logged as an error')
+    })
+  }
+
+  await t.test('is survived within a body, within a large answer and between two requests', async (t) => {
+    const { endpoint, target, log } = await serverFor(t)
+    const http = endpoint('http')
+    const steps: Record<string, (socket: Socket) => Promise<unknown>> = {
+      'within a body': async (socket) => {
+        await write(socket, HALF_REQUEST)
+        await until(() => http.open === 1, 'it is accepted')
+      },
+      'within a large answer': async (socket) => {
+        const before = http.bytesOut
+        socket.pause()
+        await write(socket, LARGE_ANSWERS)
+        await until(() => http.bytesOut > before, 'the answer begins')
+      },
+      'between two requests': async (socket) => {
+        socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n')
+        await once(socket, 'data')
+      }
+    }
+    for (const [when, step] of Object.entries(steps)) {
+      const socket = await connect(target('http'))
+      await step(socket)
+      socket.resetAndDestroy()
+      await until(() => http.open === 0, `the connection is forgotten ${when}`)
+      // Within a body Node's parser is asked first, and misses the rest of it.
+      t.match(log.at(-1), { msg: 'connection closed', reason: /^reset by client$|^HPE_INVALID_EOF_STATE$/ })
+      await answersAll(t, target, `after an RST ${when}`)
+    }
+    t.notOk(log.some(isError), 'nothing is logged as an error')
+  })
+
+  await t.test('is survived in the middle of a WebSocket\'s closing handshake', async (t) => {
+    const { endpoint, target, log } = await serverFor(t)
+    const steps: Record<string, (socket: WebSocket) => Promise<unknown>> = {
+      'half-way through the client\'s close frame': (socket) => write(rawSocket(socket), Buffer.from([0x88, 0x82, 1, 2])),
+      'right behind the client\'s close frame': (socket) => write(rawSocket(socket), Buffer.from([0x88, 0x80, 1, 2, 3, 4])),
+      'in place of the client\'s answer to a close frame': async (socket) => {
+        const raw = rawSocket(socket)
+        // Whatever the client library would do: it gets to see nothing more.
+        raw.removeAllListeners('data')
+        raw.write(Buffer.from([0xa2, 0x80, 1, 2, 3, 4]))
+        const [frame] = await once(raw, 'data') as [Buffer]
+        t.same([...frame], [0x88, 0x02, 0x03, 0xea], 'the server\'s close frame')
+      }
+    }
+    for (const [when, step] of Object.entries(steps)) {
+      const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+      await step(socket)
+      rawSocket(socket).resetAndDestroy()
+      await until(() => endpoint('ws-echo').open === 0, `the client is forgotten, ${when}`)
+      await answersAll(t, target, `after an RST ${when}`)
+    }
+    t.notOk(log.some(isError), 'nothing is logged as an error')
+  })
+
+  await t.test('is survived during a drain', async (t) => {
+    const { app, endpoint, target, log } = await serverFor(t)
+    const webSocket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+    webSocket.pause()
+    const sockets = [rawSocket(webSocket)]
+    const opened: [string, Uint8Array | string][] = [
+      ['http', HALF_REQUEST], ['http', LARGE_ANSWERS], ['http', handshake('/ws/echo').slice(0, 40)], ['echo', Buffer.alloc(MIB)], ['sink', 'half']
+    ]
+    for (const [name, text] of opened) {
+      const socket = await connect(target(name), { allowHalfOpen: true })
+      socket.pause()
+      socket.write(text)
+      sockets.push(socket)
+    }
+    await until(() => endpoint('http').open === 3 && endpoint('echo').bytesIn > 0 && endpoint('sink').bytesIn === 4, 'all are under way')
+    const closing = app.close()
+    await until(() => !app.isReady(), 'the drain begins')
+    for (const socket of sockets) socket.resetAndDestroy()
+    const started = performance.now()
+    await closing
+    t.ok(performance.now() - started < 1000, 'it waits for none of them')
+    t.ok(app.endpoints.every(({ open }) => open === 0))
+    t.notOk(log.some(isError), 'nothing is logged as an error')
+  })
+})
+
+/** `ip` commands, one a line; false where one fails. */
+const ip = (commands: string) => commands.trim().split('\n').every((line) => spawnSync('ip', line.trim().split(' ')).status === 0)
+
+interface Way {
+  /** What goes before the client's command. */
+  readonly prefix: readonly string[]
+  readonly host: string
+  vanish (child: ChildProcess): void
+}
+
+/** A client's process is stopped: its kernel still acknowledges, and nothing else comes from it, no FIN and no RST. */
+const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') } }
+
+/** A client's machine is cut off: not even an acknowledgement comes from it. Undefined where no network may be made. */
+function cutOff (t: Test): Way | undefined {
+  const name = `oneloop${process.pid}`
+  // RFC 2544's addresses: nobody else's.
+  const subnet = `198.18.${(process.pid >> 6) & 255}`
+  const first = (process.pid & 63) * 4
+  if (!ip(`netns add ${name}`)) return
+  // Its connections outlive the namespace, and its half of the wire with them.
+  t.teardown(() => { ip(`link del ${name}`); ip(`netns del ${name}`) })
+  const isMade = ip(`
+    link add ${name} type veth peer name inside netns ${name}
+    addr add ${subnet}.${first + 1}/30 dev ${name}
+    link set ${name} up
+    -n ${name} addr add ${subnet}.${first + 2}/30 dev inside
+    -n ${name} link set inside up`)
+  if (!isMade) return
+  return {
+    prefix: ['ip', 'netns', 'exec', name],
+    host: `${subnet}.${first + 1}`,
+    vanish: () => { ip(`-n ${name} link set inside down`) }
+  }
+}
+
+for (const [title, make] of [['stands still', () => stopped], ['is cut off', cutOff]] as const) {
+  t.test(`a client that ${title} without a FIN or an RST`, waiting, async (t) => {
+    const way = make(t)
+    if (!way) {
+      t.pass('no right to make a network namespace', { skip: true })
+      return
+    }
+    /** A client in a process of its own, in the middle of a conversation of every kind. */
+    const open = async (target: Find) => {
+      const [command = '', ...args] = [...way.prefix, process.execPath, 'test/vanishing-client.js', way.host, target('http').port, target('echo').port].map(String)
+      const child = spawn(command, args, { cwd: ROOT, env: ENV, stdio: ['ignore', 'pipe', 'inherit'] })
+      t.teardown(() => { child.kill('SIGKILL') })
+      await once(child.stdout, 'data')
+      return child
+    }
+
+    await t.test('is ended by the time limits', async (t) => {
+      const { app, endpoint, target, log } = await serverFor(t, {
+        HOST: way.host,
+        WS_PING_MS: '500',
+        TCP_IDLE_MS: '1000',
+        HTTP_HEADERS_MS: '500',
+        HTTP_REQUEST_MS: '1000',
+        HTTP_IDLE_MS: '1000',
+        HTTP_KEEP_ALIVE_MS: '500'
+      })
+      const child = await open(target)
+      t.equal(endpoint('ws-echo').open, 1, 'it answers its pings')
+      way.vanish(child)
+      const started = performance.now()
+      await until(() => app.endpoints.every(({ open }) => open === 0), 'all its connections are ended')
+      t.ok(performance.now() - started < 3500, 'soon')
+      const reasons = log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
+      t.same(reasons.filter((reason) => /^(echo|ws)/.test(reason)).sort(), ['echo: idle: TCP_IDLE_MS', 'echo: idle: TCP_IDLE_MS', 'ws-echo: no pong: WS_PING_MS'])
+      t.notOk(log.some(isError), 'nothing is logged as an error')
+      child.kill('SIGKILL')
+      ip(`-n ${way.prefix.at(-1)} link set inside up`)
+    })
+
+    await t.test('does not hold a drain', async (t) => {
+      const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '500', DRAIN_MS: '1500' })
+      const child = await open(target)
+      way.vanish(child)
+      const started = performance.now()
+      await app.close()
+      t.ok(performance.now() - started < 1500, 'closed within DRAIN_MS')
+    })
+  })
+}
+
+t.test('a server that is stopped for 10 s and goes on loses nobody, answers everything, and drains', { ...waiting, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+  const PAUSE_MS = 10_000
+  const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '2000', WS_PING_MS: '2000' })
+  const at = { ...target('http'), path: '/ws/echo' }
+  let ended = 0
+  const hasEnded = () => { ended++ }
+
+  // Senders: each says something every half second, before the pause, throughout it, and afterwards.
+  const webSockets = await Promise.all([1, 2, 3].map(() => connectWebSocket(at, options)))
+  const sockets = await Promise.all([1, 2, 3].map(() => connect(target('echo'))))
+  const udp = createSocket('udp4')
+  const agent = new Agent({ keepAlive: true })
+  let sent = 0
+  let answered = 0
+  for (const webSocket of webSockets) webSocket.on('message', () => { answered++ }).on('close', hasEnded)
+  for (const socket of sockets) socket.on('data', (chunk) => { answered += chunk.length }).on('close', hasEnded)
+  udp.on('message', () => { answered++ })
+  const say = () => {
+    for (const webSocket of webSockets) webSocket.send('x')
+    for (const socket of sockets) socket.write('x')
+    httpGet({ ...target('http'), path: '/healthz', agent }, (response) => {
+      response.resume().on('end', () => { answered++ })
+    }).on('error', hasEnded)
+    sent += 7
+  }
+  const timers = [
+    setInterval(say, 500),
+    // As many as one address may send at once.
+    setInterval(() => { udp.send('x', target('udp-echo').port, '127.0.0.1'); sent++ }, 1000)
+  ]
+  t.teardown(() => {
+    timers.forEach(clearInterval)
+    for (const socket of [...webSockets.map(rawSocket), ...sockets, agent, udp.close()]) if ('destroy' in socket) socket.destroy()
+  })
+  say()
+
+  // These two do what is asked of them in time, but the server is stopped meanwhile.
+  const slow = await connectWebSocket(at, options)
+  slow.on('close', hasEnded)
+  // The library's own answer may still reach the server before the pause: this one's may not.
+  ;(slow as unknown as { _autoPong: boolean })._autoPong = false
+  const late = await connect(target('echo'))
+  late.on('close', hasEnded)
+  await once(slow, 'ping')
+  child.kill('SIGSTOP')
+  slow.pong()
+  late.write('x')
+  late.on('data', () => { answered++ })
+  sent++
+  const before = await settled(() => answered)
+  // The pause itself: there is no event to wait for.
+  await delay(PAUSE_MS)
+  t.equal(answered, before, 'it was stopped')
+  ;(slow as unknown as { _autoPong: boolean })._autoPong = true
+  timers.forEach(clearInterval)
+  say()
+  child.kill('SIGCONT')
+  await until(() => answered === sent || ended > 0, 'everything is answered')
+  t.equal(ended, 0, 'nobody is lost')
+  t.equal(answered, sent, 'everything is answered')
+  await answersAll(t, target, 'after the pause')
+  await once(slow, 'ping')
+  t.equal(ended, 0, 'nobody is lost at the next heartbeat either')
+
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'close')
+  t.equal(code, 0)
+  t.equal(lines.at(-1)?.msg, 'stopped')
+  t.same(lines.filter(({ reason }) => /_MS$/.test(String(reason))), [], 'no limit of time was crossed')
+})
+
+t.test('an error that nobody caught', waiting, async (t) => {
+  const faults = { 'a throw': 'throw new Error("boom")', 'a rejected promise': 'Promise.reject(new Error("boom"))' }
+  for (const [name, fault] of Object.entries(faults)) {
+    await t.test(`${name} is logged with its stack, and ends the process with 1 within DRAIN_MS`, async (t) => {
+      const preload = `data:text/javascript,${encodeURIComponent(`process.on('SIGWINCH', () => { ${fault} })`)}`
+      const { child, lines, target } = await serve(t, { DRAIN_MS: '1000', WS_CLOSE_MS: '60000' }, { node: ['--import', preload] })
+      const deaf = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+      deaf.pause()
+      await answersAll(t, target, 'before')
+      const started = performance.now()
+      child.kill('SIGWINCH')
+      const [code] = await once(child, 'close')
+      t.equal(code, 1)
+      t.ok(performance.now() - started < 1500, 'soon')
+      t.match(lines.find(({ level }) => level === 60), { msg: 'uncaught error: exiting', err: { message: 'boom', stack: /^Error: boom\n +at / } })
+      t.equal(lines.at(-1)?.msg, 'stopped')
+      deaf.terminate()
+    })
+  }
+})
+
+/** Whether a client is answered: false where it is closed instead. */
+function isAnswered (socket: Socket): Promise<boolean> {
+  return new Promise((resolve) => { socket.once('data', () => resolve(true)).once('close', () => resolve(false)) })
+}
+
+/** How many of so many clients at once are answered. The others are closed: none is left waiting. */
+async function countAnswered (target: Target, clients: number): Promise<{ answered: number, sockets: Socket[] }> {
+  const sockets: Socket[] = []
+  const answers = await Promise.all(Array.from({ length: clients }, async () => {
+    const socket = await connect(target)
+    sockets.push(socket)
+    socket.write('x')
+    return await isAnswered(socket)
+  }))
+  return { answered: answers.filter(Boolean).length, sockets }
+}
+
+const closeAll = (sockets: Iterable<Socket>) => { for (const socket of sockets) socket.destroy() }
+
+t.test('without descriptors', async (t) => {
+  const CLIENTS = 60
+
+  await t.test('clients are dropped, and served again once there are some', { skip: !has('prlimit', '--version') && 'without prlimit' }, async (t) => {
+    const { pid, target } = await serve(t)
+    const limitFiles = (count: number) => t.equal(spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`]).status, 0)
+    const old = await connect(target('echo'))
+    old.write('x')
+    await once(old, 'data')
+    limitFiles(readdirSync(`/proc/${pid}/fd`).length + 10)
+    const { answered, sockets } = await countAnswered(target('echo'), CLIENTS)
+    t.ok(answered > 0 && answered < CLIENTS, `${answered} of ${CLIENTS} were served`)
+    old.write('x')
+    t.ok(await isAnswered(old), 'who was there is served on')
+    t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('x'), options)), 'x')
+    limitFiles(1024)
+    await answersAll(t, target, 'once there are descriptors again')
+    closeAll([...sockets, old])
+  })
+
+  await t.test('it starts, drops whom it has no place for, and serves on', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
+    // Fewer, and Node.js cannot read the program's own files, which it does many at a time.
+    const { child, lines, target } = await serve(t, { TCP_MAX_PER_ADDRESS: '256' }, { before: 'ulimit -n 200' })
+    const { answered, sockets } = await countAnswered(target('echo'), 200)
+    t.ok(answered > 0 && answered < 200, `${answered} of 200 were served`)
+    closeAll(sockets)
+    await until(async () => (await countAnswered(target('time'), 1)).answered === 1, 'the places are free again')
+    await answersAll(t, target, 'once the others have gone')
+    child.kill('SIGTERM')
+    const [code] = await once(child, 'close')
+    t.equal(code, 0)
+    t.equal(lines.at(-1)?.msg, 'stopped')
+  })
+})
+
+/** The kernel's number of the server's end of a client's connection. */
+function inodeOf (socket: Socket): string {
+  const hex = (port?: number) => `:${(port ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
+  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/ +/))
+  return rows.find(([, local, remote]) => local?.endsWith(hex(socket.remotePort)) && remote?.endsWith(hex(socket.localPort)))?.[9] ?? ''
+}
+
+interface Fault {
+  /** How often it struck. */
+  readonly count: number
+  end (): Promise<unknown>
+}
+
+/** Makes system calls of the server's one loop fail, until it is ended; undefined where nobody may trace it. */
+async function inject (t: Test, { pid }: Served, calls: string, fault: string, socket?: Socket): Promise<Fault | undefined> {
+  const path = socket ? ['-P', `socket:[${inodeOf(socket)}]`] : []
+  const child = spawn('strace', ['-p', String(pid), ...path, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+  t.teardown(() => { child.kill('SIGKILL') })
+  const closed = once(child, 'close')
+  let output = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { output += text })
+  await Promise.race([closed, until(() => /attached/.test(output), 'strace attaches')])
+  if (child.exitCode !== null) {
+    if (process.env.CI !== undefined) throw new Error(output)
+    t.pass(output.trim(), { skip: true })
+    return
+  }
+  return {
+    get count () { return output.split('(INJECTED)').length - 1 },
+    async end () {
+      child.kill('SIGINT')
+      await closed
+    }
+  }
+}
+
+t.test('when a system call fails', { skip: !has('strace', '--version') && 'without strace' }, async (t) => {
+  const server = await serve(t)
+  const { lines, target } = server
+
+  for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'ECONNABORTED']) {
+    await t.test(`accept4 with ${error}: everybody is served afterwards`, async (t) => {
+      const fault = await inject(t, server, 'accept4', `error=${error}:when=1..20`)
+      if (!fault) return
+      const { sockets } = await countAnswered(target('echo'), 3)
+      t.ok(fault.count > 0, `it failed ${fault.count} times`)
+      await fault.end()
+      await answersAll(t, target, 'afterwards')
+      closeAll(sockets)
+    })
+  }
+
+  await t.test('sendmsg with EPERM: the answer is lost, and told of', async (t) => {
+    const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=EPERM:when=1')
+    if (!fault) return
+    await sendDatagram(target('udp-echo'), Buffer.from('lost'), { ...options, isAnswered: false })
+    await until(() => lines.some(({ service, msg, reason }) => service === 'udp-echo' && msg === 'refused' && reason === 'EPERM'), 'it is told of')
+    t.equal(fault.count, 1)
+    await fault.end()
+    await answersAll(t, target, 'afterwards')
+  })
+
+  await t.test('sendmsg with ENOBUFS: the answer comes later', async (t) => {
+    const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=ENOBUFS:when=1..3')
+    if (!fault) return
+    t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('later'), options)), 'later')
+    t.ok(fault.count > 0, `it failed ${fault.count} times`)
+    await fault.end()
+    await answersAll(t, target, 'afterwards')
+  })
+
+  for (const [service, error] of [['echo', 'ECONNRESET'], ['echo', 'EPIPE'], ['http', 'EPIPE'], ['ws-echo', 'ECONNRESET'], ['ws-echo', 'EPIPE']] as const) {
+    await t.test(`write to a client of ${service} with ${error}: that client is ended, and nobody else`, async (t) => {
+      const other = await connect(target('echo'))
+      const text = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+      const webSocket = service === 'ws-echo' ? await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options) : undefined
+      const socket = webSocket ? rawSocket(webSocket) : await connect(target(service))
+      // Accepted, so that the descriptor to watch is there.
+      if (!webSocket) {
+        socket.write(text)
+        await once(socket, 'data')
+      }
+      const peer = `127.0.0.1:${socket.localPort}`
+      const fault = await inject(t, server, 'write,writev', `error=${error}:when=1`, socket)
+      if (!fault) return
+      const closed = once(socket, 'close')
+      if (webSocket) webSocket.send('x')
+      else socket.write(text)
+      await closed
+      const end = () => lines.find((line) => line.peer === peer && line.service === service && line.msg === 'connection closed')
+      await until(() => end() !== undefined, 'its end is told of')
+      t.match(end(), { reason: /^reset by client$|^close code 1006$/ })
+      t.equal(fault.count, 1)
+      await fault.end()
+      other.write('x')
+      t.ok(await isAnswered(other), 'another client is served on')
+      other.destroy()
+      await answersAll(t, target, 'afterwards')
+    })
+  }
+
+  t.equal(server.child.exitCode, null)
+})
+
+t.test('a log whose reader has gone stops nothing', async (t) => {
+  const { child, target } = await serve(t, { LOG_LEVEL: 'debug' })
+  child.stdout?.destroy()
+  await answersAll(t, target, 'with nobody to write to')
+  await answersAll(t, target, 'after the failed write')
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  t.equal(code, 0)
+})
+
+t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {
+  const DRAIN_MS = 3000
+  const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', UDP_RATE: '1000', UDP_BURST: '1000' })
+  const sockets: Socket[] = []
+  const talk = async (name: string, data?: Uint8Array | string) => {
+    const socket = await connect(target(name), { allowHalfOpen: true })
+    sockets.push(socket)
+    if (data !== undefined) socket.write(data)
+    return socket
+  }
+  // Half of everything.
+  await talk('http', 'GET / HTTP/1.1\r\nHost: one')
+  await talk('http', HALF_REQUEST)
+  await talk('http', handshake('/ws/echo').slice(0, 60))
+  for (const name of ['echo', 'echo-once', 'exchange', 'greeting', 'time']) await talk(name)
+  for (const path of ['/ws/echo', '/ws/time', '/ws/feed', '/ws/loop']) {
+    const webSocket = await connectWebSocket({ ...target('http'), path }, options)
+    sockets.push(rawSocket(webSocket))
+    if (path === '/ws/echo') await write(rawSocket(webSocket), HALF_FRAME)
+    // Its close frame is never answered.
+    if (path === '/ws/time') webSocket.pause()
+  }
+  // Answers that nobody reads.
+  ;(await talk('http', LARGE_ANSWERS)).pause()
+  ;(await talk('echo', Buffer.alloc(16 * MIB))).pause()
+  // Floods: a stream into sink, and datagrams.
+  const flood = await talk('sink')
+  const block = Buffer.alloc(65_536)
+  const more = () => { while (flood.writable && flood.write(block)); }
+  flood.on('drain', more)
+  more()
+  const udp = createSocket('udp4')
+  let datagrams = 0
+  udp.on('message', () => { datagrams++ })
+  const timer = setInterval(() => {
+    for (let i = 0; i < 20; i++) udp.send('flood', target('udp-echo').port, '127.0.0.1')
+  }, 5)
+  t.teardown(() => {
+    clearInterval(timer)
+    udp.close()
+    closeAll(sockets)
+  })
+  const lesson = await talk('http', 'POST /api/lab/worker?ms=2000 HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 0\r\n\r\n')
+  const visitor = await talk('http')
+  await until(() => flood.bytesWritten > MIB && datagrams > 10 && lesson.bytesWritten > 0, 'everything is under way')
+  visitor.write('POST /api/lab/run?service=echo HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 0\r\n\r\n')
+
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'close')
+  t.equal(code, 0)
+  const last = lines.at(-1)
+  t.equal(last?.msg, 'stopped')
+  const ms = Number(last?.time) - Number(lines.find(({ msg }) => msg === 'draining')?.time)
+  t.ok(ms < DRAIN_MS, `after ${ms} ms`)
+  t.same(lines.filter(isError), [], 'nothing is logged as an error')
+})
+
+/** A UDP socket on this machine, on a port of its own choice or on `port`; undefined where that port may not be had. */
+async function bindUdp (t: Test, port = 0): Promise<UdpSocket | undefined> {
+  const socket = createSocket('udp4')
+  socket.bind(port, '127.0.0.1')
+  const isBound = await new Promise((resolve) => { socket.once('listening', () => resolve(true)).once('error', () => resolve(false)) })
+  t.teardown(() => { if (isBound) socket.close() })
+  return isBound ? socket : undefined
+}
+
+t.test('datagrams', async (t) => {
+  const BURST = 20
+
+  await t.test('an echo service elsewhere and ours do not answer each other for ever', async (t) => {
+    const server = await serverFor(t, { UDP_RATE: '1', UDP_BURST: String(BURST) })
+    const echo = server.endpoint('udp-echo')
+    // As inetd's does: whatever comes goes back.
+    const foreign = await bindUdp(t) as UdpSocket
+    let heard = 0
+    let bytes = 0
+    foreign.on('message', (message, { port, address }) => {
+      heard++
+      bytes += message.length
+      // A loop that does not die fails below: it need not run on till then.
+      if (heard <= 10 * BURST) foreign.send(message, port, address)
+    })
+    foreign.send('Hello', server.target('udp-echo').port, '127.0.0.1')
+    await settled(() => heard)
+    t.ok(heard > 0 && heard <= BURST, `it died after ${heard} answers`)
+    t.equal(bytes, heard * 5, 'none of them larger')
+    t.equal(echo.total, heard + 1, 'one more came in than went out')
+    t.equal(echo.refused, 1)
+  })
+
+  await t.test('nor do two of ours', { skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+    const first = await serve(t, { UDP_RATE: '1', UDP_BURST: String(BURST) })
+    // While it stands still it is sent a datagram from the port that the second one then takes.
+    first.child.kill('SIGSTOP')
+    const spoofed = createSocket('udp4')
+    spoofed.bind(0, '127.0.0.1')
+    await once(spoofed, 'listening')
+    const { port } = spoofed.address()
+    await new Promise((resolve) => { spoofed.send('Hello', first.port('udp-echo'), '127.0.0.1', resolve) })
+    spoofed.close()
+    await once(spoofed, 'close')
+    const second = await serverFor(t, { UDP_ECHO_PORT: String(port), UDP_RATE: '1', UDP_BURST: String(BURST) })
+    const echo = second.endpoint('udp-echo')
+    first.child.kill('SIGCONT')
+    await until(() => echo.total > 0, 'the first one answers')
+    // A loop that does not die fails below: it need not run on till then.
+    second.app.feed.subscribe(() => { if (echo.total > 10 * BURST) first.child.kill('SIGKILL') })
+    await settled(() => echo.total)
+    t.ok(echo.total <= BURST, `it died after ${echo.total} answers`)
+    t.ok(echo.bytesOut <= echo.bytesIn, 'never more out than in')
+    first.child.kill('SIGKILL')
+  })
+
+  for (const port of [7, 19, 53]) {
+    await t.test(`from port ${port} get no answer, and are counted`, async (t) => {
+      const { target, endpoint } = await serverFor(t)
+      const socket = await bindUdp(t, port)
+      if (!socket) {
+        t.pass(`port ${port} cannot be had here`, { skip: true })
+        return
+      }
+      let answers = 0
+      socket.on('message', () => { answers++ })
+      for (let i = 0; i < 3; i++) socket.send('Hello', target('udp-echo').port, '127.0.0.1')
+      await until(() => endpoint('udp-echo').refused === 3, 'they are counted')
+      t.equal(endpoint('udp-echo').bytesOut, 0)
+      t.equal(answers, 0)
+    })
+  }
+
+  await t.test('get one answer at most, and none that is larger', async (t) => {
+    const { target, endpoint } = await serverFor(t, { UDP_BURST: '100' })
+    const socket = await bindUdp(t) as UdpSocket
+    const sizes = [0, 1, 2, 512, 1471, 1472, 1473, 9000, 65_507]
+    const answers: number[] = []
+    socket.on('message', ({ length }) => answers.push(length))
+    for (const size of sizes) {
+      for (const name of ['udp-echo', 'listener']) socket.send(Buffer.alloc(size), target(name).port, '127.0.0.1')
+    }
+    await until(() => endpoint('udp-echo').total === sizes.length && endpoint('listener').total === sizes.length, 'all have come')
+    await settled(() => answers.length)
+    t.same(answers.sort((a, b) => a - b), sizes.filter((size) => size <= 1472))
+    t.equal(endpoint('udp-echo').bytesOut, answers.reduce((sum, size) => sum + size, 0))
+  })
+})

@@ -12,6 +12,7 @@ import { tcp } from './plugins/tcp.ts'
 import { udp } from './plugins/udp.ts'
 import { web } from './plugins/web.ts'
 import { websocket } from './plugins/websocket.ts'
+import { assets } from './routes/assets.ts'
 import { health } from './routes/health.ts'
 import { lab } from './routes/lab.ts'
 import { metrics } from './routes/metrics.ts'
@@ -63,6 +64,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(udp, { services: raw.filter((service): service is UdpService => service.transport === 'udp') })
 
   await app.register(page)
+  await app.register(assets)
   await app.register(health)
   await app.register(services)
   await app.register(metrics)

@@ -37,6 +37,7 @@ export interface Config {
     readonly maxConnections: number
     readonly maxPerAddress: number
     readonly maxRequests: number
+    readonly maxPipelined: number
     readonly rate: RateSetting
     readonly maxBodyBytes: number
     readonly maxHeaderBytes: number
@@ -118,6 +119,7 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
       maxConnections: values.HTTP_MAX_CONNECTIONS,
       maxPerAddress: values.HTTP_MAX_PER_ADDRESS,
       maxRequests: values.HTTP_MAX_REQUESTS,
+      maxPipelined: values.HTTP_MAX_PIPELINED,
       rate: { perSecond: values.HTTP_RATE, burst: values.HTTP_BURST },
       maxBodyBytes: values.HTTP_MAX_BODY_BYTES,
       maxHeaderBytes: values.HTTP_MAX_HEADER_BYTES,

@@ -81,6 +81,15 @@ const cases: Readonly<Record<string, Case>> = {
       t.match(answers[1], /^connection: close/im)
     }
   },
+  HTTP_MAX_PIPELINED: {
+    settings: { HTTP_MAX_PIPELINED: '3', HTTP_RATE: '1000', HTTP_BURST: '1000' },
+    async cross (t, server) {
+      const answers = await http(server, GET.repeat(3) + page())
+      t.same(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 429'])
+      t.match(answers, '"code":"ERR_HTTP_MAX_PIPELINED"')
+      t.same((await http(server, GET.repeat(500))).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 429'], 'what comes behind it gets nothing')
+    }
+  },
   HTTP_RATE: {
     settings: { HTTP_RATE: '1', HTTP_BURST: '3' },
     async cross (t, server) {

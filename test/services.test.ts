@@ -286,7 +286,7 @@ t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_M
 })
 
 t.test('the thousandth request on a connection is its last', async (t) => {
-  const { target } = await serverFor(t, { HTTP_RATE: '1000', HTTP_BURST: '1000' })
+  const { target } = await serverFor(t, { HTTP_RATE: '1000', HTTP_BURST: '1000', HTTP_MAX_PIPELINED: '1000' })
   const socket = await connect(target('http'))
   let text = ''
   socket.on('data', (chunk) => { text += chunk })

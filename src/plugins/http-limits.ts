@@ -1,5 +1,6 @@
 /** What a request may cost before its route runs: the number of its headers, its address's rate, and its place when the server is short of something. */
 import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { LimitError } from '../limit-error.ts'
@@ -26,11 +27,14 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   const rates = new Rates(config.http.rate, config.maxAddresses)
   // A flood of others must not make a health check from behind the same address fail.
   const vitalRates = new Rates(config.http.rate, config.maxAddresses)
+  /** Connections that end with a refusal. */
+  const refused = new WeakSet<Socket>()
   // Node would drop those above its limit without a word (2000, halved by its parser): all are counted here, within HTTP_MAX_HEADER_BYTES.
   ;(app.server as Server).maxHeadersCount = 0
 
   function refusal (request: FastifyRequest, network: string): LimitError | undefined {
-    const { maxHeaders, rate } = config.http
+    const { maxHeaders, maxPipelined, rate } = config.http
+    if (app.requestsUnderWay(request.raw.socket) > maxPipelined) return new LimitError(429, 'HTTP_MAX_PIPELINED', `more than ${maxPipelined} requests without their answers`)
     if (request.raw.rawHeaders.length > 2 * maxHeaders) return new LimitError(431, 'HTTP_MAX_HEADERS', `more than ${maxHeaders} headers`)
     const isVital = request.routeOptions.config.isVital === true
     if (!(isVital ? vitalRates : rates).take(network)) {
@@ -40,14 +44,25 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
     if (shortage) return new LimitError(503, shortage.limit, shortage.message, RETRY_MS)
   }
 
-  app.addHook('onRequest', async (request) => {
-    const connection = app.connectionOf(request.raw.socket)
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw
+    // What was pipelined behind a refusal costs no more than this.
+    if (refused.has(socket)) {
+      reply.hijack()
+      return
+    }
+    const connection = app.connectionOf(socket)
     // No socket: `inject`; the probe: its own pings. Neither is a stranger.
-    if (!connection || app.loop.probePeers.has(connection.peer)) return
+    if (!connection || app.loop.probePeers.has(connection.peer)) return done()
     const error = refusal(request, connection.network)
-    if (!error) return
+    if (!error) return done()
     connections.refuse(connection.endpoint, error.limit, connection.peer)
-    throw error
+    if (error.statusCode === 429) {
+      refused.add(socket)
+      // Node.js closes the connection once this answer is out.
+      reply.header('connection', 'close')
+    }
+    done(error)
   })
 
   app.addHook('onError', async (request, _reply, error) => {

@@ -9,7 +9,7 @@ import type { Endpoint, EndpointDescription } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
 import { endpointsOf } from './endpoints-of.ts'
-import { capConnections, close, listen } from './net-server.ts'
+import { capConnections, close, endIfSilent, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
 
 declare module 'fastify' {
@@ -18,6 +18,8 @@ declare module 'fastify' {
     upgradeConnection: (socket: Socket) => number | undefined
     /** The HTTP connection on a socket; undefined where there is none, as with `inject`. */
     connectionOf: (socket: Socket) => Connection | undefined
+    /** How many requests of a socket have no answer yet. */
+    requestsUnderWay: (socket: Socket) => number
     /** The logger of the connection on a socket, or the app's own. */
     connectionLog: (socket: Socket) => FastifyBaseLogger
   }
@@ -96,24 +98,27 @@ export const http = fastifyPlugin(async function http (app) {
     else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') seen.connection.crossed(seen.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
     else seen.connection.failed(error)
   })
-  server.on('timeout', (socket: Socket) => {
+  // Node leaves what follows to whoever listens.
+  server.on('timeout', (socket: Socket) => endIfSilent(socket, () => {
     const seen = tracked.get(socket)
     const isBetweenRequests = seen !== undefined && seen.requests === 0 && seen.total > 0
     seen?.connection.crossed(isBetweenRequests ? 'HTTP_KEEP_ALIVE_MS' : 'HTTP_IDLE_MS', 'idle')
-    // Node leaves it to whoever listens.
     socket.destroy()
-  })
+  }))
 
   app.decorate('upgradeConnection', (socket) => end(socket, 'upgraded')?.connection.id)
   app.decorate('connectionOf', (socket) => tracked.get(socket)?.connection)
+  app.decorate('requestsUnderWay', (socket) => tracked.get(socket)?.requests ?? 0)
   app.decorate('connectionLog', (socket) => tracked.get(socket)?.connection.log ?? app.log)
 
-  app.addHook('onRequest', async (request) => {
+  // Not async, as those of http-limits: a pipelined request would be counted before the one in front of it is looked at.
+  app.addHook('onRequest', (request, _reply, done) => {
     const seen = tracked.get(request.raw.socket)
-    if (!seen) return
+    if (!seen) return done()
     seen.requests++
     seen.last = request.raw
     if (++seen.total === config.http.maxRequests) seen.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
+    done()
   })
   app.addHook('onResponse', async (request, reply) => {
     const { socket } = request.raw

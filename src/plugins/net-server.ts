@@ -1,5 +1,5 @@
 /** Binding and closing `net.Server`s, alike for HTTP and for raw TCP. */
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { formatAddress, unmapped } from '../address.ts'
 
 const BACKLOG = 511
@@ -20,6 +20,16 @@ export function listen (server: Server, host: string, port: number): Promise<num
 export function capConnections (server: Server, max: number, onRefused: (peer: string) => void): void {
   server.maxConnections = max
   server.on('drop', (dropped) => onRefused(formatAddress(unmapped(dropped?.remoteAddress ?? ''), dropped?.remotePort ?? 0)))
+}
+
+/**
+ * Calls `end` unless the socket has something to read now. To be called when its timer has fired: where the process was stopped
+ * for that long, timers fire before anything is read, and a client that was not silent at all would be ended.
+ */
+export function endIfSilent (socket: Socket, end: () => void): void {
+  const { bytesRead } = socket
+  // After the reads of this turn of the loop.
+  setImmediate(() => { if (socket.bytesRead === bytesRead) end() })
 }
 
 /** Stops accepting at once; resolves when the last connection is gone. A server that never listened is closed already. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
+import { endIfSilent } from './net-server.ts'
 
 /** How long a draining server waits for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
@@ -30,7 +31,7 @@ export class TcpSession implements TcpClient {
       clearTimeout(this.#finTimer)
       this.connection.closed('closed by service')
     })
-    socket.setTimeout(this.#limits.idleMs, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle'))
+    socket.setTimeout(this.#limits.idleMs, () => endIfSilent(socket, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle')))
     this.#guard(() => {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { data: receiver }

@@ -1,7 +1,6 @@
-/** What every HTTP answer has: security headers; and what the page is made of: templates and files. */
+/** What every HTTP answer has: security headers; and what the page is made of: templates. */
 import { fileURLToPath } from 'node:url'
 import fastifyHelmet from '@fastify/helmet'
-import fastifyStatic from '@fastify/static'
 import fastifyView from '@fastify/view'
 import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
@@ -30,12 +29,4 @@ export const web = fastifyPlugin(async function web (app) {
     originAgentCluster: false
   })
   await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${ROOT}web/templates`, viewExt: 'eta' })
-  await app.register(fastifyStatic, {
-    root: [`${ROOT}web/assets`, `${ROOT}dist/web`],
-    prefix: '/assets/',
-    // Every file is a route of its own, so that 404 and 405 hold for files too.
-    wildcard: false,
-    // Asked for again with each page, answered with 304: a page and its script are of one version.
-    maxAge: 0
-  })
 })

@@ -27,6 +27,8 @@ export class WebSocketSession implements WebSocketClient {
   #isAlive = true
   /** Whether a close frame was sent that the client has to answer. */
   #isClosing = false
+  /** Messages that came after the close frame was sent. */
+  #late = 0
   /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
   #readBefore: number
 
@@ -126,9 +128,12 @@ export class WebSocketSession implements WebSocketClient {
     this.#guard(() => this.#receiver.message?.(message, isBinary))
   }
 
-  /** Ends a client that sends more than it may. What follows in the same read is nobody's any more. */
+  /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
   #isTooFast (): boolean {
-    if (this.#socket.readyState !== this.#socket.OPEN) return true
+    if (this.#socket.readyState !== this.#socket.OPEN) {
+      if (++this.#late === this.#limits.rate.burst) this.#socket.terminate()
+      return true
+    }
     if (this.#rate.take(performance.now())) return false
     this.close(POLICY_VIOLATION, `more than ${this.#limits.rate.perSecond} messages a second`, 'WS_RATE')
     return true

@@ -28,8 +28,8 @@ export default [
     'The lab measures and plays; a plugin runs it.'),
   layer(['web/scripts/*.ts'], ['../../src/*', '!../../src/messages.ts', '!../../src/feed.ts', '!../../src/transport.ts', '!../../src/names.ts', '!../../src/bytes.ts'],
     'The page shares with the server types, and names and sizes as people read them.'),
-  layer(['src/app.ts'], ['**/server.ts', '**/commands/*', '**/cli.ts'], 'app.ts builds; it starts nothing.'),
-  layer(['src/server.ts'], ['**/commands/*', '**/cli.ts', '**/clients/*'], 'The server knows no command line.'),
+  layer(['src/app.ts'], ['**/server.ts', '**/commands/*', '**/cli.ts', '**/program.ts'], 'app.ts builds; it starts nothing.'),
+  layer(['src/server.ts'], ['**/commands/*', '**/cli.ts', '**/program.ts', '**/clients/*'], 'The server knows no command line.'),
   {
     files: ['src/**/*.ts'],
     rules: {

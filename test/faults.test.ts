@@ -16,7 +16,7 @@ import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
-import { connect, ENV, FREE_PORTS, readAll, ROOT, serve, serverFor, settled, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
+import { connect, ENV, FREE_PORTS, readAll, ROOT, run, serve, serverFor, settled, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
 
 const MIB = 1_048_576
 const options = { timeoutMs: TIMEOUT_MS }
@@ -102,7 +102,7 @@ t.test('an RST', async (t) => {
   }
 
   await t.test('is survived within a body, within a large answer and between two requests', async (t) => {
-    const { endpoint, target, log } = await serverFor(t)
+    const { endpoint, target, log } = await serverFor(t, { HTTP_MAX_PIPELINED: '60' })
     const http = endpoint('http')
     const steps: Record<string, (socket: Socket) => Promise<unknown>> = {
       'within a body': async (socket) => {
@@ -157,7 +157,7 @@ t.test('an RST', async (t) => {
   })
 
   await t.test('is survived during a drain', async (t) => {
-    const { app, endpoint, target, log } = await serverFor(t)
+    const { app, endpoint, target, log } = await serverFor(t, { HTTP_MAX_PIPELINED: '60' })
     const webSocket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
     webSocket.pause()
     const sockets = [rawSocket(webSocket)]
@@ -381,7 +381,7 @@ t.test('without descriptors', async (t) => {
   const CLIENTS = 60
 
   await t.test('clients are dropped, and served again once there are some', { skip: !has('prlimit', '--version') && 'without prlimit' }, async (t) => {
-    const { pid, target } = await serve(t)
+    const { pid, lines, target } = await serve(t)
     const limitFiles = (count: number) => t.equal(spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`]).status, 0)
     const old = await connect(target('echo'))
     old.write('x')
@@ -392,16 +392,22 @@ t.test('without descriptors', async (t) => {
     old.write('x')
     t.ok(await isAnswered(old), 'who was there is served on')
     t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('x'), options)), 'x')
+    await until(() => lines.some(({ level, msg }) => level === 50 && /^out of file descriptors/.test(String(msg))), 'the log says so')
     limitFiles(1024)
+    await until(() => lines.some(({ msg }) => msg === 'there are file descriptors again'), 'and when there are some again')
     await answersAll(t, target, 'once there are descriptors again')
+    const { body } = await get(target('http'), '/metrics', TIMEOUT_MS)
+    t.match(body, /^oneloop_limits_crossed_total\{service="process",limit="descriptors"\} [1-9]/m)
     closeAll([...sockets, old])
   })
 
   await t.test('it starts, drops whom it has no place for, and serves on', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
     // Fewer, and Node.js cannot read the program's own files, which it does many at a time.
     const { child, lines, target } = await serve(t, { TCP_MAX_PER_ADDRESS: '256' }, { before: 'ulimit -n 200' })
+    const lowered = lines.find(({ msg }) => /connection limits lowered/.test(String(msg)))
+    t.match(lowered, { level: 40, HTTP_MAX_CONNECTIONS: Number, WS_MAX_CONNECTIONS: Number, TCP_MAX_CONNECTIONS: Number, descriptors: 200 })
     const { answered, sockets } = await countAnswered(target('echo'), 200)
-    t.ok(answered > 0 && answered < 200, `${answered} of 200 were served`)
+    t.equal(answered, lowered?.TCP_MAX_CONNECTIONS, `${answered} of 200 were served`)
     closeAll(sockets)
     await until(async () => (await countAnswered(target('time'), 1)).answered === 1, 'the places are free again')
     await answersAll(t, target, 'once the others have gone')
@@ -409,6 +415,15 @@ t.test('without descriptors', async (t) => {
     const [code] = await once(child, 'close')
     t.equal(code, 0)
     t.equal(lines.at(-1)?.msg, 'stopped')
+  })
+
+  await t.test('limits that were set and do not fit stop the start, and so do too few to load the program', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
+    const set = await run(['serve'], { env: { ...FREE_PORTS, WS_MAX_CONNECTIONS: '500' }, before: 'ulimit -n 256' })
+    t.equal(set.code, 1)
+    t.match(set.stderr, /^oneloop: cannot start:\n {2}HTTP_MAX_CONNECTIONS=500, WS_MAX_CONNECTIONS=500, .*: this process may have 256 file descriptors open, .*ulimit -n\n$/)
+    const few = await run(['serve'], { env: FREE_PORTS, before: 'ulimit -n 64' })
+    t.equal(few.code, 1)
+    t.match(few.stderr, /^oneloop: too few file descriptors to load the program: allow at least 256 with ulimit -n\n$/)
   })
 })
 
@@ -528,7 +543,7 @@ t.test('a log whose reader has gone stops nothing', async (t) => {
 
 t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {
   const DRAIN_MS = 3000
-  const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', UDP_RATE: '1000', UDP_BURST: '1000' })
+  const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', HTTP_MAX_PIPELINED: '60', UDP_RATE: '1000', UDP_BURST: '1000' })
   const sockets: Socket[] = []
   const talk = async (name: string, data?: Uint8Array | string) => {
     const socket = await connect(target(name), { allowHalfOpen: true })

@@ -141,7 +141,7 @@ export interface Served {
 
 /** The server in a process of its own; its log lines as they come. */
 export async function serve (t: Test, env: NodeJS.ProcessEnv = {}, options: LaunchOptions = {}): Promise<Served> {
-  const child = launch(['serve'], { ...FREE_PORTS, ...env }, options)
+  const child = launch(['serve'], { ...FREE_PORTS, SHED_DELAY_MS: UNHURRIED.SHED_DELAY_MS, ...env }, options)
   t.teardown(() => { child.kill('SIGKILL') })
   const lines: Record<string, unknown>[] = []
   let rest = ''

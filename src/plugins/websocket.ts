@@ -31,13 +31,27 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   // The plugin takes every upgrade that it hears of, on any path and to any protocol: it hears of ours alone.
   const upgrades = new EventEmitter() as Server
   const paths = new Set(services.map(({ path }) => path))
+  const handedOver = new WeakSet<Duplex>()
   app.server.on('upgrade', (request, socket, head) => {
-    if (request.headers.upgrade?.toLowerCase() === 'websocket' && paths.has(request.url?.split('?', 1)[0] ?? '')) {
+    handedOver.add(socket)
+    const response = new ServerResponse(request)
+    try {
+      response.assignSocket(socket as Socket)
+    } catch {
+      // Pipelined behind a request that is still being answered.
+      socket.destroy()
+      return
+    }
+    if (isWebSocket(request) && paths.has(request.url?.split('?', 1)[0] ?? '')) {
+      response.detachSocket(socket as Socket)
       upgrades.emit('upgrade', request, socket, head)
     } else {
-      ignoreUpgrade(app, request, socket)
+      ignoreUpgrade(app, request, response, socket as Socket)
     }
   })
+
+  // Node has taken its parser, its listeners and its timeouts off such a socket: one that was answered as HTTP is ended here or never.
+  app.addHook('onResponse', async ({ raw }) => { if (handedOver.has(raw.socket)) raw.socket.destroySoon() })
 
   // ws 8.23 has these; its types do not know the last four yet.
   const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
@@ -120,14 +134,16 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
 })
 
 /** A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8): the request is answered as any other, and the connection ends. */
-function ignoreUpgrade (app: FastifyInstance, request: IncomingMessage, socket: Duplex): void {
+function ignoreUpgrade (app: FastifyInstance, request: IncomingMessage, response: ServerResponse, socket: Socket): void {
   // Node took its own listener off the socket with the upgrade.
   socket.on('error', () => socket.destroy())
-  const response = new ServerResponse(request)
   response.shouldKeepAlive = false
-  response.assignSocket(socket as Socket)
-  response.on('finish', () => socket.end())
   app.routing(request, response)
+}
+
+/** An upgrade in HTTP/1.0 is ignored (RFC 9110, section 7.8). */
+function isWebSocket ({ headers, httpVersion }: IncomingMessage): boolean {
+  return httpVersion === '1.1' && headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 class UpgradeRequiredError extends Error {

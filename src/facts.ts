@@ -1,5 +1,7 @@
 /** What the page shows of the process and of its services, now. */
+import { getHeapStatistics } from 'node:v8'
 import type { Endpoint } from './endpoint.ts'
+import { residentMemory } from './memory.ts'
 import type { ProcessFacts, ServiceCounts } from './messages.ts'
 
 /** Of every endpoint, what changes. */
@@ -9,11 +11,11 @@ export function counts (endpoints: readonly Endpoint[]): ServiceCounts[] {
 }
 
 export function facts (endpoints: readonly Endpoint[]): ProcessFacts {
-  const { rss, heapUsed } = process.memoryUsage()
   return {
     uptimeS: Math.floor(process.uptime()),
-    rss,
-    heapUsed,
+    rss: residentMemory() ?? 0,
+    // Not memoryUsage(): it reads the resident memory, too.
+    heapUsed: getHeapStatistics().used_heap_size,
     // A WebSocket service has no socket of its own: it listens on HTTP's.
     listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').length,
     connected: endpoints.reduce((sum, { open }) => sum + open, 0)

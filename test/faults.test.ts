@@ -268,7 +268,7 @@ for (const [title, make] of [['stands still', () => stopped], ['is cut off', cut
 
 t.test('a server that is stopped for 10 s and goes on loses nobody, answers everything, and drains', { ...waiting, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
   const PAUSE_MS = 10_000
-  const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '2000', WS_PING_MS: '2000' })
+  const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '8000', WS_PING_MS: '4000' })
   const at = { ...target('http'), path: '/ws/echo' }
   let ended = 0
   const hasEnded = () => { ended++ }
@@ -483,9 +483,10 @@ t.test('when a system call fails', { skip: !has('strace', '--version') && 'witho
     const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=EPERM:when=1')
     if (!fault) return
     await sendDatagram(target('udp-echo'), Buffer.from('lost'), { ...options, isAnswered: false })
-    await until(() => lines.some(({ service, msg, reason }) => service === 'udp-echo' && msg === 'refused' && reason === 'EPERM'), 'it is told of')
+    await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'the answer was not sent'), 'it is told of')
     t.equal(fault.count, 1)
     await fault.end()
+    t.match((await get(target('http'), '/metrics', TIMEOUT_MS)).body, /^oneloop_errors_total\{service="udp-echo",kind="EPERM"\} 1$/m)
     await answersAll(t, target, 'afterwards')
   })
 

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks'
 import fastifyPlugin from 'fastify-plugin'
 import { formatBytes } from '../bytes.ts'
 import { canOpenOneMore } from '../descriptors.ts'
+import { residentMemory } from '../memory.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { pressure: Pressure }
@@ -62,7 +63,7 @@ export const pressure = fastifyPlugin(async function pressure (app) {
     const now = performance.eventLoopUtilization()
     utilisation = performance.eventLoopUtilization(now, elu).utilization
     elu = now
-    rss = process.memoryUsage.rss()
+    rss = residentMemory() ?? rss
     if (rss > maxRss) state.onMemoryShort()
     const wasExhausted = isExhausted
     isExhausted = !canOpenOneMore()

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { descriptorLimit, openDescriptors } from '../descriptors.ts'
 import type { Endpoint } from '../endpoint.ts'
+import { residentMemory } from '../memory.ts'
 import { isLimit } from '../settings.ts'
 import type { Tally } from '../tally.ts'
 import { VERSION } from '../version.ts'
@@ -86,7 +87,7 @@ export async function metrics (app: FastifyInstance): Promise<void> {
     const { user, system } = process.cpuUsage()
     return (user + system) / MICROSECONDS
   }, 'counter')
-  one('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
+  one('process_resident_memory_bytes', 'Resident memory.', residentMemory)
   one('process_open_fds', 'Open file descriptors.', openDescriptors)
   const maxDescriptors = descriptorLimit()
   one('process_max_fds', 'Most file descriptors that may be open.', () => maxDescriptors)

@@ -421,9 +421,10 @@ t.test('without descriptors', async (t) => {
     const set = await run(['serve'], { env: { ...FREE_PORTS, WS_MAX_CONNECTIONS: '500' }, before: 'ulimit -n 256' })
     t.equal(set.code, 1)
     t.match(set.stderr, /^oneloop: cannot start:\n {2}HTTP_MAX_CONNECTIONS=500, WS_MAX_CONNECTIONS=500, .*: this process may have 256 file descriptors open, .*ulimit -n\n$/)
-    const few = await run(['serve'], { env: FREE_PORTS, before: 'ulimit -n 64' })
+    // Node.js 20 cannot even load the program with these; later versions open its files one after the other.
+    const few = await run(['serve'], { env: FREE_PORTS, before: 'ulimit -n 40' })
     t.equal(few.code, 1)
-    t.match(few.stderr, /^oneloop: too few file descriptors to load the program: allow at least 256 with ulimit -n\n$/)
+    t.match(few.stderr, /^oneloop: (too few file descriptors to load the program: allow at least 256 with ulimit -n|cannot start:\n[^\n]*may have 40 file descriptors[^\n]*ulimit -n)\n$/)
   })
 })
 

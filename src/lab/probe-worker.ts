@@ -111,6 +111,7 @@ async function measured (): Promise<void> {
   tell({ type: 'measured', waited })
 }
 
+tell({ type: 'loaded' })
 // The connections first: a handshake is no round trip.
 await Promise.allSettled(pingers.map((pinger) => pinger.open()))
 await Promise.all(pingers.map((pinger) => pinger.ping()))

@@ -6,6 +6,7 @@ import type { LaneTarget } from './lanes.ts'
 
 export type ToProbe = 'measure' | 'measured' | 'stop'
 export type FromProbe =
+  | { readonly type: 'loaded' }
   | { readonly type: 'ready' }
   | { readonly type: 'ping', readonly ping: Ping }
   | { readonly type: 'peer', readonly peer: string, readonly isOpen: boolean }
@@ -28,6 +29,9 @@ export class Probe {
   /** Resolves once every lane was tried; rejects where the thread ended before. */
   readonly ready: Promise<unknown>
   readonly ended: Promise<unknown>
+  /** Resolves once the thread has read its modules. */
+  readonly #loaded: Promise<unknown>
+  #onLoaded = () => {}
   readonly #worker: Worker
   readonly #peers: Map<string, Probe>
   #onMeasured = (_waited: Waited) => {}
@@ -42,10 +46,12 @@ export class Probe {
     this.#worker.on('error', onError)
     this.ended = new Promise((resolve) => { this.#worker.once('exit', resolve) })
     this.#worker.once('exit', () => { for (const [peer, owner] of peers) if (owner === this) this.#forget(peer) })
+    this.#loaded = new Promise<void>((resolve) => { this.#onLoaded = resolve })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('exit', () => reject(new Error('the probe ended')))
       this.#worker.on('message', (message: FromProbe) => {
         switch (message.type) {
+          case 'loaded': return this.#onLoaded()
           case 'ready': return resolve(undefined)
           case 'ping': return onPing(message.ping)
           case 'peer': return message.isOpen ? peers.set(message.peer, this) : this.#forget(message.peer)
@@ -69,6 +75,8 @@ export class Probe {
   /** Resolves once the thread is gone. */
   async stop (): Promise<void> {
     this.#post('stop')
+    // On Node.js 20 a thread that is terminated while it reads its modules leaves their files open for ever.
+    await Promise.race([this.#loaded, this.ended])
     const timer = setTimeout(() => { this.#worker.terminate().catch(() => {}) }, STOP_MS)
     await this.ended
     clearTimeout(timer)

@@ -56,13 +56,12 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
       reply.hijack()
       return
     }
-    const count = hosts(request.raw)
-    if (count > 1 || (count === 0 && request.raw.httpVersion === '1.1')) return done(new HostError())
     const connection = app.connectionOf(socket)
     // No socket: `inject`; the probe: its own pings. Neither is a stranger.
     if (!connection || app.loop.probePeers.has(connection.peer)) return done()
     const error = refusal(request, connection.network)
-    if (!error) return done()
+    // Only now: a request that is wrong counts against its address's rate like any other.
+    if (!error) return done(isHostRight(request.raw) ? undefined : new HostError())
     connections.refuse(connection.endpoint, error.limit, connection.peer)
     if (error.statusCode === 429) {
       refused.add(socket)
@@ -78,11 +77,11 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   })
 })
 
-/** How many Host headers a request has: Node keeps the first and drops the others, and asks an upgrade for none. */
-function hosts ({ rawHeaders }: IncomingMessage): number {
+/** Whether a request has one Host header: Node keeps the first and drops the others, and asks an upgrade for none. */
+function isHostRight ({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === 'host') count++
-  return count
+  return count === 1 || (count === 0 && httpVersion !== '1.1')
 }
 
 class HostError extends Error {

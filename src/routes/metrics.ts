@@ -18,7 +18,6 @@ const MICROSECONDS = 1e6
  */
 export async function metrics (app: FastifyInstance): Promise<void> {
   const register = new Registry()
-  register.setDefaultLabels({})
   const { endpoints, connections, feed, pressure } = app
 
   /** One value a service: those of its endpoints, added up. */

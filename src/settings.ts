@@ -47,7 +47,7 @@ export const fixed = Type.Object({
   LAB: Type.Enum(['on', 'off'], { default: 'on', description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
   ORIGINS: Type.String({ default: '', format: 'origins', description: 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab' }),
   PROFILE: Type.Enum(['default', 'bench'], { default: 'default', description: 'bench raises every limit, for a laboratory; see docs/limits.md' }),
-  DRAIN_MS: Type.Integer({ default: 10_000, minimum: 1000, maximum: 600_000, description: 'Time to shut down in, whatever clients do', crossed: `${DESTROYED}, 400 ms before this time is up` }),
+  DRAIN_MS: Type.Integer({ default: 10_000, minimum: 1000, maximum: 600_000, description: 'Time to shut down in, whatever clients do', crossed: `${DESTROYED}, 400 ms or a fifth of it before this time is up` }),
 
   HTTP_MAX_CONNECTIONS: limit(500, COUNT, 10_000, 'Open HTTP connections, WebSockets not among them', CLOSED),
   HTTP_MAX_PER_ADDRESS: limit(50, COUNT, 100_000, 'Of these, from one address', CLOSED),

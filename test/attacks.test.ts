@@ -165,6 +165,16 @@ t.test('bad URLs count against HTTP_RATE and are logged', async (t) => {
   t.ok(server.log.some(({ msg, url, status }) => msg === 'request' && url === '/%zz' && status === 400))
 })
 
+t.test('requests without a Host header count against HTTP_RATE', async (t) => {
+  const server = await serverFor(t, { HTTP_RATE: '1', HTTP_BURST: '20' })
+  const upgrade = HANDSHAKE.replace(/Host: .*\r\n/, '')
+  // Node.js turns other requests without one away by itself, and closes.
+  const answers = await Promise.all(Array.from({ length: 40 }, async () => (await play(server, { name: '', parts: [upgrade], answers: [] })).answers))
+  const count = (status: string) => answers.flat().filter((answer) => answer === status).length
+  t.ok(count('400') >= 20 && count('400') < 30, `${count('400')} were told why`)
+  t.equal(count('400') + count('429'), 40)
+})
+
 t.test('a client that never answers a close frame is let go after WS_CLOSE_MS', async (t) => {
   const server = await serverFor(t, { WS_CLOSE_MS: '200' })
   const socket = await connect(server.target('http'), { allowHalfOpen: true })

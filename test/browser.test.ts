@@ -333,7 +333,7 @@ async function browserTests (browser: Browser): Promise<void> {
     // As if the network were gone: no FIN, no RST.
     await page.routeWebSocket('**/ws/loop', () => {})
     await page.reload()
-    await page.waitForSelector('#link:has-text("The connection to the server is lost")', { timeout: 3 * TIMEOUT_MS })
+    await page.waitForSelector('#link:has-text("The connection to the server is lost")', { timeout: 2 * TIMEOUT_MS })
   })
 
   for (const [name, settings] of [

@@ -47,14 +47,14 @@ t.test('the server', async (t) => {
   }
 
   await t.test('a client that answers nothing does not hold it: 0 within DRAIN_MS', async (t) => {
-    const { child, port } = await serve(t, { DRAIN_MS: '1500', WS_CLOSE_MS: '60000' })
+    const { child, port } = await serve(t, { DRAIN_MS: '5000', WS_CLOSE_MS: '60000' })
     const deaf = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
     deaf.pause()
     const started = performance.now()
     child.kill('SIGTERM')
     const [code] = await once(child, 'exit')
     t.equal(code, 0)
-    t.ok(performance.now() - started < 1500)
+    t.ok(performance.now() - started < 5000)
     deaf.terminate()
   })
 

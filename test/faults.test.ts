@@ -157,7 +157,7 @@ t.test('an RST', async (t) => {
   })
 
   await t.test('is survived during a drain', async (t) => {
-    const { app, endpoint, target, log } = await serverFor(t, { HTTP_MAX_PIPELINED: '60' })
+    const { app, endpoint, target, log } = await serverFor(t, { HTTP_MAX_PIPELINED: '60', DRAIN_MS: '30000' })
     const webSocket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
     webSocket.pause()
     const sockets = [rawSocket(webSocket)]
@@ -176,7 +176,7 @@ t.test('an RST', async (t) => {
     for (const socket of sockets) socket.resetAndDestroy()
     const started = performance.now()
     await closing
-    t.ok(performance.now() - started < 1000, 'it waits for none of them')
+    t.ok(performance.now() - started < 15_000, 'it waits for none of them')
     t.ok(app.endpoints.every(({ open }) => open === 0))
     t.notOk(log.some(isError), 'nothing is logged as an error')
   })
@@ -256,12 +256,12 @@ for (const [title, make] of [['stands still', () => stopped], ['is cut off', cut
     })
 
     await t.test('does not hold a drain', async (t) => {
-      const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '500', DRAIN_MS: '1500' })
+      const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '500', DRAIN_MS: '5000' })
       const child = await open(target)
       way.vanish(child)
       const started = performance.now()
       await app.close()
-      t.ok(performance.now() - started < 1500, 'closed within DRAIN_MS')
+      t.ok(performance.now() - started < 5000, 'closed within DRAIN_MS')
     })
   })
 }
@@ -342,7 +342,7 @@ t.test('an error that nobody caught', waiting, async (t) => {
   for (const [name, fault] of Object.entries(faults)) {
     await t.test(`${name} is logged with its stack, and ends the process with 1 within DRAIN_MS`, async (t) => {
       const preload = `data:text/javascript,${encodeURIComponent(`process.on('SIGWINCH', () => { ${fault} })`)}`
-      const { child, lines, target } = await serve(t, { DRAIN_MS: '1000', WS_CLOSE_MS: '60000' }, { node: ['--import', preload] })
+      const { child, lines, target } = await serve(t, { DRAIN_MS: '5000', WS_CLOSE_MS: '60000' }, { node: ['--import', preload] })
       const deaf = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
       deaf.pause()
       await answersAll(t, target, 'before')
@@ -350,7 +350,7 @@ t.test('an error that nobody caught', waiting, async (t) => {
       child.kill('SIGWINCH')
       const [code] = await once(child, 'close')
       t.equal(code, 1)
-      t.ok(performance.now() - started < 1500, 'soon')
+      t.ok(performance.now() - started < 5000, 'soon')
       t.match(lines.find(({ level }) => level === 60), { msg: 'uncaught error: exiting', err: { message: 'boom', stack: /^Error: boom\n +at / } })
       t.equal(lines.at(-1)?.msg, 'stopped')
       deaf.terminate()
@@ -543,8 +543,31 @@ t.test('a log whose reader has gone stops nothing', async (t) => {
   t.equal(code, 0)
 })
 
+t.test('a log that nobody reads holds up nobody, and of its lines so much is kept and no more', waiting, async (t) => {
+  const { child, lines, target } = await serve(t, { LOG_RATE: '1000000', LOG_BURST: '1000000', UDP_RATE: '1000000', UDP_BURST: '1000000', UDP_TOTAL_RATE: '1000000' })
+  child.stdout?.pause()
+  const { port } = target('listener')
+  const sender = createSocket('udp4')
+  t.teardown(() => { sender.close() })
+  // Each makes a line of a kilobyte: every byte is escaped.
+  const message = Buffer.alloc(160, 1)
+  const SENT = 16_000
+  for (let sent = 0; sent < SENT; sent += 50) {
+    for (let i = 0; i < 50; i++) sender.send(message, port, '127.0.0.1')
+    // It answers in order: what was sent before is in the log, or dropped.
+    if (sent % 1000 === 0) await answersAll(t, target, 'meanwhile')
+    else await delay(2)
+  }
+  child.stdout?.resume()
+  const received = () => lines.filter(({ service, msg }) => service === 'listener' && /^Received/.test(String(msg))).length
+  await settled(received)
+  const told = lines.filter(({ service, msg }) => service === 'listener' && /^Received/.test(String(msg)))
+  const bytes = told.length * JSON.stringify(told[0]).length
+  t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${told.length} lines of ${bytes} bytes`)
+})
+
 t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {
-  const DRAIN_MS = 3000
+  const DRAIN_MS = 8000
   const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', HTTP_MAX_PIPELINED: '60', UDP_RATE: '1000', UDP_BURST: '1000' })
   const sockets: Socket[] = []
   const talk = async (name: string, data?: Uint8Array | string) => {

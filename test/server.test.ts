@@ -134,7 +134,7 @@ t.test('by default nobody but this machine reaches it', async (t) => {
 })
 
 t.test('a drain is unready at once, sends 1001, what was written and a FIN, and lets an HTTP answer finish', async (t) => {
-  const server = await serverFor(t)
+  const server = await serverFor(t, { DRAIN_MS: '30000' })
   const { app, target, endpoint } = server
   // An answer that is under way: a body that has not come whole.
   const inFlight = await connect(target('http'))
@@ -160,12 +160,12 @@ t.test('a drain is unready at once, sends 1001, what was written and a FIN, and 
   inFlight.write('}')
   t.match(String(await answer), /^HTTP\/1\.1 404/, 'the answer under way is finished')
   await closing
-  t.ok(performance.now() - started < 1800, 'well before the deadline')
+  t.ok(performance.now() - started < 15_000, 'well before the deadline')
   t.ok(app.endpoints.every(({ state, open }) => state === 'closed' && open === 0))
 })
 
 t.test('no client holds a drain up: not one that ignores the close frame, never reads, keeps a request open, or keeps sending', async (t) => {
-  const server = await serverFor(t, { DRAIN_MS: '1000', WS_CLOSE_MS: '60000' })
+  const server = await serverFor(t, { DRAIN_MS: '5000', WS_CLOSE_MS: '60000' })
   const { app, target, endpoint } = server
   const deaf = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
   deaf.pause()
@@ -185,8 +185,22 @@ t.test('no client holds a drain up: not one that ignores the close frame, never 
   await settled(() => endpoint('echo').bytesIn)
   const started = performance.now()
   await app.close()
-  t.ok(performance.now() - started < 1000, 'closed within DRAIN_MS')
+  t.ok(performance.now() - started < 5000, 'closed within DRAIN_MS')
   t.ok(app.endpoints.every(({ open }) => open === 0))
   const reasons = server.log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
   t.ok(reasons.includes('echo: server draining'), reasons.join('; '))
+})
+
+t.test('a drain waits no longer than a second for the FIN of a client that is silent', async (t) => {
+  const { app, target, endpoint } = await serverFor(t, { DRAIN_MS: '20000', TCP_FIN_MS: '20000', TCP_IDLE_MS: '20000' })
+  const silent = await connect(target('echo'), { allowHalfOpen: true })
+  const ended = once(silent, 'end')
+  silent.resume()
+  t.teardown(() => { silent.destroy() })
+  await until(() => endpoint('echo').open === 1, 'it is in')
+  const started = performance.now()
+  await app.close()
+  const took = performance.now() - started
+  await ended
+  t.ok(took > 900 && took < 10_000, `${took} ms`)
 })

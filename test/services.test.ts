@@ -1,5 +1,5 @@
 /** What single services, routes and runners do that no other does. */
-import { createSocket } from 'node:dgram'
+import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import t from 'tap'
@@ -15,7 +15,9 @@ import { ctime } from '../src/ctime.ts'
 import { Feed, type FeedEvent } from '../src/feed.ts'
 import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
 import { printable } from '../src/printable.ts'
-import { defineTcpService, defineUdpService } from '../src/service.ts'
+import { wsEcho } from '../src/routes/ws-echo.ts'
+import { wsTime } from '../src/routes/ws-time.ts'
+import { defineTcpService, defineUdpService, type WebSocketClient } from '../src/service.ts'
 import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
@@ -201,6 +203,17 @@ t.test('/ws/time runs one timer for all clients, and none without', async (t) =>
   t.match(got, Array(got.length).fill(/^\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}$/))
 })
 
+t.test('/ws/time skips a client that is behind', async (t) => {
+  const sent: Record<string, number> = { quick: 0, slow: 0 }
+  const client = (name: string, isBehind: boolean): WebSocketClient =>
+    ({ remote: { address: '127.0.0.1', port: 1 }, isBehind, close () {}, send () { sent[name] = (sent[name] ?? 0) + 1 } })
+  const service = wsTime()
+  const receivers = [service.onConnection(client('quick', false)), service.onConnection(client('slow', true))]
+  t.teardown(() => { for (const receiver of receivers) if (typeof receiver === 'object') receiver.close?.() })
+  await until(() => sent.quick === 3, 'two ticks')
+  t.equal(sent.slow, 1, 'it got the first line only')
+})
+
 t.test('HTTP', async (t) => {
   const { app, target, endpoint } = await serverFor(t)
   const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
@@ -378,6 +391,24 @@ t.test('UDP', async (t) => {
     peer.close()
   })
 
+  await t.test('answers that the kernel does not take are dropped above 256 KiB, and counted', async (t) => {
+    const { target, endpoint } = await serverFor(t)
+    const unsent = t.intercept(Socket.prototype, 'getSendQueueSize', { value: () => 262_145 })
+    const sender = createSocket('udp4')
+    t.teardown(() => { sender.close() })
+    let answers = 0
+    sender.on('message', () => { answers++ })
+    const send = () => sender.send('x', target('udp-echo').port, '127.0.0.1')
+    send()
+    await until(() => endpoint('udp-echo').refused === 1, 'it is refused')
+    t.ok(unsent().length > 0, 'the queue was looked at')
+    t.same([...endpoint('udp-echo').refusals], [['send queue full', 1]])
+    unsent.restore()
+    send()
+    await until(() => answers === 1, 'once there is room the next is answered')
+    t.equal(endpoint('udp-echo').refused, 1)
+  })
+
   await t.test('ports below 1024 get no answer', async (t) => {
     const { target, endpoint } = await serverFor(t)
     const chargen = createSocket('udp4')
@@ -458,6 +489,29 @@ t.test('a service that fails loses that client and no other', async (t) => {
   await until(() => worse?.refused === 1, 'a reply larger than its request is dropped')
   t.equal(worse?.bytesOut, 0)
   sender.close()
+})
+
+t.test('a WebSocket service that fails ends that client with 1011 and no other', async (t) => {
+  t.intercept(wsEcho, 'onConnection', {
+    value: (client: WebSocketClient) => (message: Buffer) => {
+      if (message.length === 1) throw new Error('a bad service')
+      client.send(message)
+    }
+  })
+  const { target, endpoint, log } = await serverFor(t)
+  const got: string[] = []
+  const other = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, { ...options, onMessage: ({ data }) => got.push(String(data)) })
+  const client = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+  const closed = once(client, 'close')
+  client.send('x')
+  const [code, reason] = await closed
+  t.equal(code, 1011)
+  t.equal(String(reason), 'service failed')
+  t.match(log.filter(({ level }) => level >= 50), [{ msg: 'the service failed', err: { message: 'a bad service' } }])
+  await until(() => endpoint('ws-echo').open === 1, 'it is gone')
+  other.send('on')
+  await until(() => got.includes('on'), 'the other client is answered')
+  other.terminate()
 })
 
 t.test('a request under way is logged with its connection', async (t) => {

@@ -18,8 +18,8 @@ declare module 'fastify' {
   }
 }
 
-/** Of DRAIN_MS, the end: for closing what was cut off, and for writing the last of the log. */
-const RESERVE_MS = 400
+/** Of DRAIN_MS, the end: for closing what was cut off, and for writing the last of the log, on a busy machine too. */
+const reserveMs = (drainMs: number): number => Math.max(400, drainMs / 5)
 
 export const core = fastifyPlugin<{ config: Config }>(async function core (app, { config }) {
   const feed = new Feed((err) => app.log.error({ err }, 'a listener of the feed failed'))
@@ -36,7 +36,7 @@ export const core = fastifyPlugin<{ config: Config }>(async function core (app, 
   // Registered first, so that the app is unready before any runner begins to close.
   app.addHook('preClose', async () => {
     for (const endpoint of endpoints) if (endpoint.state === 'open') endpoint.state = 'draining'
-    deadline = setTimeout(() => connections.destroyAll(), config.drainMs - RESERVE_MS)
+    deadline = setTimeout(() => connections.destroyAll(), config.drainMs - reserveMs(config.drainMs))
   })
   // Fastify runs onClose hooks last registered first: every runner has closed by now.
   app.addHook('onClose', async () => {

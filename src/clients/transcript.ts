@@ -3,7 +3,7 @@ import { formatAddress, type Target } from '../address.ts'
 import type { Segment, Transcript } from '../messages.ts'
 import type { Example } from '../service.ts'
 import type { Transport } from '../transport.ts'
-import { ClientError, noAnswer } from './client-error.ts'
+import { ClientError, noAnswer, timedOut } from './client-error.ts'
 import { talk } from './tcp.ts'
 import { sendDatagram } from './udp.ts'
 import { connect } from './websocket.ts'
@@ -62,9 +62,11 @@ export async function play (service: Played, target: Target, timeoutMs: number):
 
 class Deadline {
   readonly signal: AbortSignal
+  readonly ms: number
   readonly #at: number
 
   constructor (ms: number) {
+    this.ms = ms
     this.signal = AbortSignal.timeout(ms)
     this.#at = performance.now() + ms
   }
@@ -102,7 +104,7 @@ const players: Readonly<Record<Transport, Player>> = {
     })
     const closed = new Promise<void>((resolve) => {
       socket.once('close', (code, reason) => {
-        recorder.add('received', 'close', undefined, `${code} ${reason}`.trim())
+        if (!deadline.signal.aborted) recorder.add('received', 'close', undefined, `${code} ${reason}`.trim())
         resolve()
       })
     })
@@ -119,7 +121,7 @@ const players: Readonly<Record<Transport, Player>> = {
     }
     await closed
     deadline.signal.removeEventListener('abort', abort)
-    if (wanted > 0) throw noAnswer(target)
+    if (wanted > 0) throw deadline.signal.aborted ? timedOut(target, deadline.ms) : noAnswer(target)
   },
 
   async udp ({ example }, target, recorder, deadline) {

@@ -323,7 +323,8 @@ async function browserTests (browser: Browser): Promise<void> {
       await page.waitForSelector('#link-state:text-is("Live")')
       t.equal(await page.locator('[data-lesson]').count(), 0)
     })
-    t.ok(problems.every((text) => text.includes('ERR_CONNECTION_REFUSED') || text.includes('closed before')), problems.join('\n'))
+    // 503: it is draining, or not all of its ports are open yet.
+    t.ok(problems.every((text) => /ERR_CONNECTION_REFUSED|closed before|response code: 503/.test(text)), problems.join('\n'))
     problems.length = 0
   })
 
@@ -365,19 +366,27 @@ async function browserTests (browser: Browser): Promise<void> {
 
   await t.test('who prefers reduced motion sees a chart that moves once a second', async (t) => {
     const server = await serverFor(t)
-    for (const [reducedMotion, least, most] of [['reduce', 1, 5], ['no-preference', 8, 40]] as const) {
+    for (const reducedMotion of ['reduce', 'no-preference'] as const) {
       const { page } = await open(t, browser, server, { reducedMotion })
       await page.waitForSelector('.lane canvas')
-      const pictures = await page.evaluate(async () => {
+      // The most pictures within 1.5 s: a chart that moves is looked at until it has moved, however busy the machine is.
+      const most = await page.evaluate(async (lookMs) => {
         const seen = new Set<string>()
-        for (const end = performance.now() + 3000; performance.now() < end;) {
-          seen.add(document.querySelector('canvas')?.toDataURL() ?? '')
+        let times: number[] = []
+        let most = 0
+        for (const end = performance.now() + lookMs; performance.now() < end && most < 4;) {
+          const picture = document.querySelector('canvas')?.toDataURL() ?? ''
+          const now = performance.now()
+          if (!seen.has(picture)) times = [...times, now].filter((at) => now - at < 1500)
+          seen.add(picture)
+          most = Math.max(most, times.length)
           // Faster than the chart moves: every picture is to be seen.
           await new Promise((resolve) => setTimeout(resolve, 50))
         }
-        return seen.size
-      })
-      t.ok(pictures >= least && pictures <= most, `${reducedMotion}: ${pictures} pictures in 3 s`)
+        return most
+      }, reducedMotion === 'reduce' ? 5000 : TIMEOUT_MS)
+      if (reducedMotion === 'reduce') t.ok(most >= 1 && most < 4, `reduced: ${most} pictures in 1.5 s`)
+      else t.equal(most, 4, 'else it moves several times a second')
     }
   })
 

@@ -1,4 +1,5 @@
 /** Asks every service that a server says it has, and says how each one answered. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Target } from '../address.ts'
 import type { Example, Service } from '../service.ts'
 import { ClientError } from './client-error.ts'
@@ -87,6 +88,9 @@ async function checkHttp (target: Target, timeoutMs: number): Promise<void> {
   if (status !== 200) throw new ClientError('ERR_ANSWER', `/healthz answered ${status}`)
 }
 
+/** How often a server is asked for its counts: less often than its HTTP_RATE allows. */
+const POLL_MS = 50
+
 /** A service that never answers has heard us when its own count says so; without HTTP all we learn is that its port is not closed. */
 async function checkListener (target: Target, { send = '' }: Example, timeoutMs: number, http: Target | undefined, row: Listed): Promise<void> {
   const deliver = () => sendDatagram(target, Buffer.from(send), { timeoutMs, isAnswered: false })
@@ -100,6 +104,7 @@ async function checkListener (target: Target, { send = '' }: Example, timeoutMs:
   const deadline = performance.now() + timeoutMs
   while (await heard() <= before) {
     if (performance.now() > deadline) throw new ClientError('ETIMEDOUT', 'the server did not count the datagram')
+    await delay(POLL_MS)
   }
 }
 

@@ -139,8 +139,8 @@ async function offer (socket: Socket, block: Buffer, bytes: number): Promise<voi
 
 t.test('a client that never reads costs no memory, holds up nobody, and is ended by its limit', async (t) => {
   const READERS = 3
-  const OFFERED = 24 * MIB
-  /** Of all of them together, who offer more than a GiB. */
+  const OFFERED = 64 * MIB
+  /** Of all of them together, who offer more than 192 MiB to each service. */
   const MAX_GROWTH = 128 * MIB
   const { pid, lines, target } = await serve(t, {
     // More than the light client asks for, and no more.

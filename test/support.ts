@@ -24,7 +24,10 @@ export const FREE_PORTS: Values = Object.fromEntries([
 ])
 
 /** A machine that is busy with other tests is no reason to turn requests away. */
-const UNHURRIED: Values = { DRAIN_MS: '2000', SHED_DELAY_MS: '60000' }
+const UNHURRIED: Values = { SHED_DELAY_MS: '60000' }
+
+/** Tests look for the lines of their own clients, however many came before them from the same address. */
+const TALKATIVE: Values = { LOG_RATE: '1000000', LOG_BURST: '1000000' }
 
 export interface LogLine { level: number, msg: string, service?: string, [key: string]: unknown }
 
@@ -42,7 +45,7 @@ export interface TestServer {
 export async function serverFor (t: Test, settings: Values = {}): Promise<TestServer> {
   const log: LogLine[] = []
   const logger = pino({ level: settings.LOG_LEVEL ?? 'debug' }, { write: (line: string) => { log.push(JSON.parse(line) as LogLine) } })
-  const app = await start(loadConfig({}, { ...FREE_PORTS, ...UNHURRIED, ...settings }), logger)
+  const app = await start(loadConfig({}, { ...FREE_PORTS, ...UNHURRIED, ...TALKATIVE, DRAIN_MS: '2000', ...settings }), logger)
   const events: FeedEvent[] = []
   const unsubscribe = app.feed.subscribe((event) => events.push(event))
   t.teardown(async () => {
@@ -142,7 +145,7 @@ export interface Served {
 
 /** The server in a process of its own; its log lines as they come. */
 export async function serve (t: Test, env: NodeJS.ProcessEnv = {}, options: LaunchOptions = {}): Promise<Served> {
-  const child = launch(['serve'], { ...FREE_PORTS, SHED_DELAY_MS: UNHURRIED.SHED_DELAY_MS, ...env }, options)
+  const child = launch(['serve'], { ...FREE_PORTS, ...UNHURRIED, ...env }, options)
   t.teardown(() => { child.kill('SIGKILL') })
   const lines: Record<string, unknown>[] = []
   let rest = ''

@@ -4,8 +4,8 @@ import pretty from 'pino-pretty'
 
 /** Lines that a slow reader of our output has not taken yet; beyond it lines are dropped, and the loop is never held up. */
 const MAX_UNWRITTEN_CHARS = 4_194_304
-/** How long the end of the process waits for a reader of its log. */
-const FLUSH_MS = 200
+/** How long the end of the process waits for a reader of its log: a little less than what a drain keeps for its end. */
+const FLUSH_MS = 350
 
 export type Logger = PinoLogger & {
   /** Gives up what is not written yet; to be called before an exit, which would wait for it. */

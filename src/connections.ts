@@ -3,28 +3,19 @@ import type { FastifyBaseLogger } from 'fastify'
 import { formatAddress, network } from './address.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Feed, FeedEvent } from './feed.ts'
-import type { Rates } from './rates.ts'
+import type { SampledLog } from './sampled-log.ts'
 import type { Peer } from './service.ts'
 
-const TROUBLE_LOG_MS = 1000
-
 export class Connections {
-  readonly log: FastifyBaseLogger
+  readonly log: SampledLog
   readonly feed: Feed
   readonly #open = new Set<Connection>()
-  readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
-  readonly #logRates: Rates
-  #untold = 0
   #last = 0
   #onEmpty = () => {}
-  /** Lines that were left out of the log, since the start. */
-  unlogged = 0
 
-  /** @param logRates how many lines about one address are written; under attack the others are counted. */
-  constructor (log: FastifyBaseLogger, feed: Feed, logRates: Rates) {
+  constructor (log: SampledLog, feed: Feed) {
     this.log = log
     this.feed = feed
-    this.#logRates = logRates
   }
 
   /**
@@ -41,41 +32,18 @@ export class Connections {
     return connection
   }
 
-  /** Writes one line about an address, unless it has had its share: then the next line tells how many were left out. */
-  logLine (log: () => FastifyBaseLogger, network: string, fields: object, message: string): void {
-    if (!this.#logRates.take(network)) {
-      this.#untold++
-      this.unlogged++
-      return
-    }
-    log().info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
-    this.#untold = 0
-  }
-
   /** Counts what a limit or a guard turned away; logs it at most once a second an endpoint. */
   refuse (endpoint: Endpoint, reason: string, peer: string): void {
     endpoint.refused++
     endpoint.refusals.add(reason)
     if (this.feed.isWatched) this.feed.publish(event('refuse', endpoint, 0, peer, undefined, reason))
-    this.#logRarely('warn', endpoint, { peer, reason }, 'refused')
+    this.log.trouble('warn', endpoint, { peer, reason }, 'refused')
   }
 
   /** Counts what the system refused to a service's own socket: to accept, to send. Logs it at most once a second an endpoint. */
   failed (endpoint: Endpoint, err: NodeJS.ErrnoException, message: string): void {
     endpoint.errors.add(err.code ?? err.name)
-    this.#logRarely('error', endpoint, { err }, message)
-  }
-
-  #logRarely (level: 'warn' | 'error', endpoint: Endpoint, fields: object, message: string): void {
-    const key = `${endpoint.name} ${endpoint.port} ${level}`
-    const seen = this.#troubles.get(key) ?? { loggedAt: -Infinity, untold: 0 }
-    this.#troubles.set(key, seen)
-    seen.untold++
-    const now = performance.now()
-    if (now - seen.loggedAt < TROUBLE_LOG_MS) return
-    this.log[level]({ service: endpoint.name, ...fields, count: seen.untold }, message)
-    seen.loggedAt = now
-    seen.untold = 0
+    this.log.trouble('error', endpoint, { err }, message)
   }
 
   /** Resolves once no connection is open: its line is logged then, too. */
@@ -119,7 +87,7 @@ export class Connection {
 
   /** Made on first use: most connections log one line in their life. */
   get log (): FastifyBaseLogger {
-    this.#log ??= this.#all.log.child({ service: this.endpoint.name, connection: this.id, peer: this.peer })
+    this.#log ??= this.#all.log.logger.child({ service: this.endpoint.name, connection: this.id, peer: this.peer })
     return this.#log
   }
 
@@ -192,7 +160,7 @@ export class Connection {
     this.#forget()
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
-    this.#all.logLine(() => this.log, this.network, {
+    this.#all.log.line(() => this.log, this.network, {
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       durationMs: Math.round(this.ageMs),

@@ -380,8 +380,7 @@ async function browserTests (browser: Browser): Promise<void> {
           if (!seen.has(picture)) times = [...times, now].filter((at) => now - at < 1500)
           seen.add(picture)
           most = Math.max(most, times.length)
-          // Faster than the chart moves: every picture is to be seen.
-          await new Promise((resolve) => setTimeout(resolve, 50))
+          await new Promise(requestAnimationFrame)
         }
         return most
       }, reducedMotion === 'reduce' ? 5000 : TIMEOUT_MS)

@@ -16,7 +16,7 @@ import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
-import { connect, ENV, FREE_PORTS, readAll, ROOT, run, serve, serverFor, settled, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
+import { connect, ENV, FREE_PORTS, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
 
 const MIB = 1_048_576
 const options = { timeoutMs: TIMEOUT_MS }
@@ -544,7 +544,7 @@ t.test('a log whose reader has gone stops nothing', async (t) => {
 })
 
 t.test('a log that nobody reads holds up nobody, and of its lines so much is kept and no more', waiting, async (t) => {
-  const { child, lines, target } = await serve(t, { LOG_RATE: '1000000', LOG_BURST: '1000000', UDP_RATE: '1000000', UDP_BURST: '1000000', UDP_TOTAL_RATE: '1000000' })
+  const { child, lines, target } = await serve(t, { ...TALKATIVE, UDP_RATE: '1000000', UDP_BURST: '1000000', UDP_TOTAL_RATE: '1000000' })
   child.stdout?.pause()
   const { port } = target('listener')
   const sender = createSocket('udp4')
@@ -559,11 +559,10 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
     else await delay(2)
   }
   child.stdout?.resume()
-  const received = () => lines.filter(({ service, msg }) => service === 'listener' && /^Received/.test(String(msg))).length
-  await settled(received)
-  const told = lines.filter(({ service, msg }) => service === 'listener' && /^Received/.test(String(msg)))
-  const bytes = told.length * JSON.stringify(told[0]).length
-  t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${told.length} lines of ${bytes} bytes`)
+  const received = () => lines.filter(({ service, msg }) => service === 'listener' && /^Received/.test(String(msg)))
+  const kept = await settled(() => received().length)
+  const bytes = kept * JSON.stringify(received()[0]).length
+  t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${kept} lines of ${bytes} bytes`)
 })
 
 t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {

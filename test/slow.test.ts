@@ -12,12 +12,11 @@ import { WS_FEED } from '../src/routes/ws-feed.ts'
 import { WS_LOOP } from '../src/routes/ws-loop.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
 import { rawServices } from '../src/sockets/index.ts'
-import { connect, serve, serverFor, TIMEOUT_MS, until } from './support.ts'
+import { connect, serve, serverFor, TALKATIVE, TIMEOUT_MS, until } from './support.ts'
 
 const MIB = 1_048_576
 const KNOWN = [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP]
 /** No limit but the tested ones, and every log line. */
-const ROOMY = { PROFILE: 'bench', LOG_RATE: '1000000', LOG_BURST: '1000000' }
 /** What a request for a WebSocket looks like. */
 const upgradeTo = (path: string) => `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`
 
@@ -52,7 +51,7 @@ const skip = !hasSlowhttptest && process.env.CI === undefined && 'slowhttptest i
 
 t.test('slowhttptest: slow headers, bodies and readers, and ranges', { skip }, async (t) => {
   const { app, target, endpoint, log } = await serverFor(t, {
-    ...ROOMY, HTTP_HEADERS_MS: '1000', HTTP_REQUEST_MS: '1500', HTTP_IDLE_MS: '1500', HTTP_KEEP_ALIVE_MS: '1000'
+    PROFILE: 'bench', HTTP_HEADERS_MS: '1000', HTTP_REQUEST_MS: '1500', HTTP_IDLE_MS: '1500', HTTP_KEEP_ALIVE_MS: '1000'
   })
   const CONNECTIONS = 100
   const SECONDS = 8
@@ -94,7 +93,7 @@ t.test('slowhttptest: slow headers, bodies and readers, and ranges', { skip }, a
 t.test('what comes a byte at a time and never ends is ended by its limit, however alive it looks', async (t) => {
   const BYTE_MS = 40
   const { app, target, log } = await serverFor(t, {
-    ...ROOMY, HTTP_HEADERS_MS: '600', HTTP_REQUEST_MS: '1200', WS_PING_MS: '400', TCP_LIFE_MS: '1000', TCP_FIN_MS: '700'
+    PROFILE: 'bench', HTTP_HEADERS_MS: '600', HTTP_REQUEST_MS: '1200', WS_PING_MS: '400', TCP_LIFE_MS: '1000', TCP_FIN_MS: '700'
   })
   const drips: { name: string, service: string, first: string | Buffer, byte: string, limit: RegExp }[] = [
     { name: 'headers', service: 'http', first: 'GET / HTTP/1.1\r\nHost: oneloop\r\nX: ', byte: 'x', limit: /HTTP_HEADERS_MS|REQUEST_TIMEOUT/ },
@@ -140,16 +139,15 @@ async function offer (socket: Socket, block: Buffer, bytes: number): Promise<voi
 t.test('a client that never reads costs no memory, holds up nobody, and is ended by its limit', async (t) => {
   const READERS = 3
   const OFFERED = 64 * MIB
-  /** Of all of them together, who offer more than 192 MiB to each service. */
+  /** Of all of them together, who offer 192 MiB to each service. */
   const MAX_GROWTH = 128 * MIB
   const { pid, lines, target } = await serve(t, {
+    ...TALKATIVE,
     // More than the light client asks for, and no more.
     HTTP_RATE: '200',
     HTTP_BURST: '200',
     UDP_RATE: '100',
     UDP_BURST: '100',
-    LOG_RATE: '1000000',
-    LOG_BURST: '1000000',
     HTTP_IDLE_MS: '1500',
     HTTP_KEEP_ALIVE_MS: '1500',
     WS_PING_MS: '700',

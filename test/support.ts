@@ -27,7 +27,7 @@ export const FREE_PORTS: Values = Object.fromEntries([
 const UNHURRIED: Values = { SHED_DELAY_MS: '60000' }
 
 /** Tests look for the lines of their own clients, however many came before them from the same address. */
-const TALKATIVE: Values = { LOG_RATE: '1000000', LOG_BURST: '1000000' }
+export const TALKATIVE: Values = { LOG_RATE: '1000000', LOG_BURST: '1000000' }
 
 export interface LogLine { level: number, msg: string, service?: string, [key: string]: unknown }
 

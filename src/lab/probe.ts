@@ -29,9 +29,8 @@ export class Probe {
   /** Resolves once every lane was tried; rejects where the thread ended before. */
   readonly ready: Promise<unknown>
   readonly ended: Promise<unknown>
-  /** Resolves once the thread has read its modules. */
+  /** Resolves with the thread's first message: it has read its modules then. */
   readonly #loaded: Promise<unknown>
-  #onLoaded = () => {}
   readonly #worker: Worker
   readonly #peers: Map<string, Probe>
   #onMeasured = (_waited: Waited) => {}
@@ -46,12 +45,11 @@ export class Probe {
     this.#worker.on('error', onError)
     this.ended = new Promise((resolve) => { this.#worker.once('exit', resolve) })
     this.#worker.once('exit', () => { for (const [peer, owner] of peers) if (owner === this) this.#forget(peer) })
-    this.#loaded = new Promise<void>((resolve) => { this.#onLoaded = resolve })
+    this.#loaded = new Promise((resolve) => { this.#worker.once('message', resolve) })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('exit', () => reject(new Error('the probe ended')))
       this.#worker.on('message', (message: FromProbe) => {
         switch (message.type) {
-          case 'loaded': return this.#onLoaded()
           case 'ready': return resolve(undefined)
           case 'ping': return onPing(message.ping)
           case 'peer': return message.isOpen ? peers.set(message.peer, this) : this.#forget(message.peer)

@@ -5,6 +5,7 @@ import { Connections } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Feed } from '../feed.ts'
 import { Rates } from '../rates.ts'
+import { SampledLog } from '../sampled-log.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,7 +24,7 @@ const reserveMs = (drainMs: number): number => Math.max(400, drainMs / 5)
 
 export const core = fastifyPlugin<{ config: Config }>(async function core (app, { config }) {
   const feed = new Feed((err) => app.log.error({ err }, 'a listener of the feed failed'))
-  const connections = new Connections(app.log, feed, new Rates(config.logRate, config.maxAddresses))
+  const connections = new Connections(new SampledLog(app.log, new Rates(config.logRate, config.maxAddresses)), feed)
   const endpoints: Endpoint[] = []
   let deadline: NodeJS.Timeout | undefined
 

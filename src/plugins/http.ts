@@ -126,7 +126,7 @@ export const http = fastifyPlugin(async function http (app) {
     if (!seen) return
     // The probe's ten a second would hide all others.
     if (!app.loop.probePeers.has(seen.connection.peer)) {
-      connections.logLine(() => request.log, seen.connection.network, {
+      connections.log.line(() => request.log, seen.connection.network, {
         method: request.method,
         url: printable(request.originalUrl),
         status: reply.statusCode,

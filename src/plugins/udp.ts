@@ -45,7 +45,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const source = network(address)
     const tooMany = excess(source, peer)
     if (tooMany) return connections.refuse(endpoint, tooMany, peer)
-    const log = (text: string) => connections.logLine(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text))
+    const log = (text: string) => connections.log.line(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text))
     let answer: Uint8Array | string | void
     try {
       answer = service.onMessage(message, { address, port: from.port }, log)

@@ -71,7 +71,7 @@ export async function metrics (app: FastifyInstance): Promise<void> {
     (name) => isLimit(name) || FIXED_LIMITS.includes(name))
   perName('oneloop_errors_total', 'Connections that broke, and calls that the system failed, by the error code.', 'kind', ({ errors }) => [errors])
   one('oneloop_feed_dropped_events_total', 'Events that a viewer of the feed was not told of.', () => feed.dropped, 'counter')
-  one('oneloop_log_lines_dropped_total', 'Lines left out of the log because of LOG_RATE.', () => connections.unlogged, 'counter')
+  one('oneloop_log_lines_dropped_total', 'Lines left out of the log because of LOG_RATE.', () => connections.log.unlogged, 'counter')
 
   const delay = new Histogram({
     name: 'oneloop_event_loop_delay_seconds',

@@ -1,0 +1,45 @@
+/** The log of what strangers do: so many lines about one address, and one a second about what an endpoint refuses or fails at. The others are counted. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Endpoint } from './endpoint.ts'
+import type { Rates } from './rates.ts'
+
+const TROUBLE_MS = 1000
+
+export class SampledLog {
+  readonly logger: FastifyBaseLogger
+  readonly #rates: Rates
+  readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
+  #untold = 0
+  /** Lines that were left out, since the start. */
+  unlogged = 0
+
+  /** @param rates how many lines about one address are written. */
+  constructor (logger: FastifyBaseLogger, rates: Rates) {
+    this.logger = logger
+    this.#rates = rates
+  }
+
+  /** Writes one line about an address, unless it has had its share: then the next line tells how many were left out. */
+  line (logger: () => FastifyBaseLogger, network: string, fields: object, message: string): void {
+    if (!this.#rates.take(network)) {
+      this.#untold++
+      this.unlogged++
+      return
+    }
+    logger().info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
+    this.#untold = 0
+  }
+
+  /** Writes one line about an endpoint at most once a second, with how many there would have been. */
+  trouble (level: 'warn' | 'error', endpoint: Endpoint, fields: object, message: string): void {
+    const key = `${endpoint.name} ${endpoint.port} ${level}`
+    const seen = this.#troubles.get(key) ?? { loggedAt: -Infinity, untold: 0 }
+    this.#troubles.set(key, seen)
+    seen.untold++
+    const now = performance.now()
+    if (now - seen.loggedAt < TROUBLE_MS) return
+    this.logger[level]({ service: endpoint.name, ...fields, count: seen.untold }, message)
+    seen.loggedAt = now
+    seen.untold = 0
+  }
+}

@@ -16,14 +16,11 @@ import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
-import { connect, ENV, FREE_PORTS, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
+import { connect, ENV, FREE_PORTS, handshake, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
 
 const MIB = 1_048_576
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** A WebSocket's opening handshake, on the wire. */
-const handshake = (path: string, headers = '') =>
-  `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`
 const HALF_REQUEST = 'POST /api/lab/wait HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{'
 /** Of 4 MiB: more than the buffers of both kernels take. */
 const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(60)

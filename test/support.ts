@@ -88,11 +88,18 @@ export async function connect (target: Target, options: { allowHalfOpen?: boolea
   return socket
 }
 
-/** Everything that a socket receives until its end or its death. */
+/** A WebSocket's opening handshake, on the wire. */
+export const handshake = (path: string, headers = '') =>
+  `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`
+
+/** Everything that a socket receives until its end or its death; fails where neither comes within TIMEOUT_MS. */
 export async function readAll (socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
-  await new Promise((resolve) => { socket.once('end', resolve).once('close', resolve) })
+  await new Promise<unknown>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('waited in vain: the connection ends')), TIMEOUT_MS)
+    socket.once('end', resolve).once('close', resolve).once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer))
+  })
   return Buffer.concat(chunks)
 }
 

@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect as connectSocket, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
@@ -406,6 +407,31 @@ for (const [limit, { settings, cross }] of Object.entries(cases)) {
     t.notOk(server.log.some(({ level }) => level >= 50), 'nothing is logged as an error')
   })
 }
+
+t.test('a client that goes on at its rate after its 1008, and does not answer it, is cut off', async (t) => {
+  const server = await serverFor(t, { WS_RATE: '1', WS_BURST: '3', WS_CLOSE_MS: '60000' })
+  const socket = await connect(server.target('http'))
+  const message = Buffer.from('81810000000078', 'hex')
+  socket.write(handshake('/ws/echo'))
+  socket.write(Buffer.concat(Array(7).fill(message)))
+  t.ok((await readAll(socket)).includes(Buffer.from('03f0', 'hex')), '1008')
+})
+
+t.test('a message that comes in more than 32,768 pieces ends its client with 1008', async (t) => {
+  const server = await serverFor(t, { PROFILE: 'bench', WS_MAX_FRAGMENTS: '1024' })
+  const socket = await connect(server.target('http'))
+  const received = readAll(socket)
+  socket.write(handshake('/ws/echo'))
+  socket.write(Buffer.from('82ff000000000010000000000000', 'hex'))
+  // A byte a turn of the loop that both share: each is read alone.
+  for (let i = 0; i < 40_000 && !server.endpoint('ws-echo').crossings.has('WS_MAX_FRAGMENTS'); i++) {
+    socket.write('x')
+    await nextTurn()
+  }
+  t.same([...server.endpoint('ws-echo').crossings], [['WS_MAX_FRAGMENTS', 1]])
+  socket.end()
+  t.ok((await received).includes(Buffer.from('03f0', 'hex')), '1008')
+})
 
 t.test('more headers than Node.js tells of by itself are counted', async (t) => {
   const server = await serverFor(t, { HTTP_MAX_HEADERS: '1500', HTTP_MAX_HEADER_BYTES: '65536' })

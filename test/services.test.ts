@@ -9,6 +9,7 @@ import { formatAddress, parseTarget, unmapped } from '../src/address.ts'
 import { buildApp } from '../src/app.ts'
 import { formatBytes, parseBytes } from '../src/bytes.ts'
 import { ask, exchange } from '../src/clients/tcp.ts'
+import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
 import { ctime } from '../src/ctime.ts'
@@ -410,6 +411,17 @@ t.test('UDP', async (t) => {
     t.equal(endpoint('udp-echo').refused, 1)
   })
 
+  await t.test('a source that is no host gets no answer', async (t) => {
+    const { target, endpoint } = await serverFor(t)
+    let socket: Socket | undefined
+    t.intercept(Socket.prototype, 'getSendQueueSize', { value (this: Socket) { socket = this; return 0 } })
+    await sendDatagram(target('udp-echo'), Buffer.from('x'), { ...options, isAnswered: true })
+    // The kernel lets nobody send from such an address, and not everything that hands datagrams on is a kernel.
+    for (const address of ['224.0.0.1', '255.255.255.255', '0.0.0.1']) socket?.emit('message', Buffer.from('x'), { address, port: 5000, family: 'IPv4', size: 1 })
+    t.same([...endpoint('udp-echo').refusals], [['multicast or broadcast source', 3]])
+    t.equal(endpoint('udp-echo').answered, 1)
+  })
+
   await t.test('ports below 1024 get no answer', async (t) => {
     const { target, endpoint } = await serverFor(t)
     const chargen = createSocket('udp4')
@@ -490,6 +502,26 @@ t.test('a service that fails loses that client and no other', async (t) => {
   await until(() => worse?.refused === 1, 'a reply larger than its request is dropped')
   t.equal(worse?.bytesOut, 0)
   sender.close()
+})
+
+t.test('a TCP service that sends more than TCP_MAX_BYTES loses its client', async (t) => {
+  const talker = defineTcpService({
+    name: 'talker',
+    ports: [1],
+    summary: '',
+    example: {},
+    onConnection (client) { for (let i = 0; i < 3; i++) client.write(Buffer.alloc(60_000)) }
+  })
+  const config = loadConfig({}, { ...FREE_PORTS, TCP_MAX_BYTES: '100000' })
+  const ports = { ...config.ports, talker: { variable: 'TALKER_PORT', ports: [0], isSet: true } }
+  const app = await buildApp({ ...config, ports }, pino({ level: 'silent' }), [talker])
+  t.teardown(() => app.close())
+  await app.ready()
+  const endpoint = app.endpoints.find(({ name }) => name === 'talker')
+  await readAll(await connect({ host: '127.0.0.1', port: endpoint?.port ?? 0 }))
+  await until(() => endpoint?.open === 0, 'it is gone')
+  t.same([...endpoint?.crossings ?? []], [['TCP_MAX_BYTES', 1]])
+  t.equal(endpoint?.bytesOut, 120_000, 'what came after that was not even counted')
 })
 
 t.test('a WebSocket service that fails ends that client with 1011 and no other', async (t) => {

@@ -43,7 +43,8 @@ export class TcpSession implements TcpClient {
   }
 
   write (data: Uint8Array | string): void {
-    if (this.#isEnding) return
+    // Destroyed: by its limit, a moment ago.
+    if (this.#isEnding || this.#socket.destroyed) return
     this.#socket.write(data)
     this.connection.sent(Buffer.byteLength(data))
     if (this.connection.bytesOut > this.#limits.maxBytes) this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')

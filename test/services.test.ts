@@ -2,23 +2,24 @@
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { pino } from 'pino'
 import WebSocket from 'ws'
 import { formatAddress, parseTarget, unmapped } from '../src/address.ts'
-import { buildApp } from '../src/app.ts'
+import { buildApp, type App } from '../src/app.ts'
 import { formatBytes, parseBytes } from '../src/bytes.ts'
 import { ask, exchange } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig, type Values } from '../src/config.ts'
 import { ctime } from '../src/ctime.ts'
 import { Feed, type FeedEvent } from '../src/feed.ts'
 import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
 import { printable } from '../src/printable.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
-import { defineTcpService, defineUdpService, type WebSocketClient } from '../src/service.ts'
+import { defineTcpService, defineUdpService, type RawService, type WebSocketClient } from '../src/service.ts'
+import { portVariable } from '../src/settings.ts'
 import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
@@ -441,6 +442,16 @@ t.test('UDP', async (t) => {
   t.notOk(['127.0.0.1', '192.0.2.1', '223.255.255.255', '::1', 'fe80::1'].some(isMulticastOrBroadcast))
 })
 
+/** An app of these services alone, each on a free port. */
+async function appOf (t: Test, services: readonly RawService[], settings: Values = {}, log: { level: number, msg: string }[] = []): Promise<App> {
+  const config = loadConfig({}, { ...FREE_PORTS, ...settings })
+  const ports = Object.fromEntries(services.map(({ name }) => [name, { variable: portVariable(name), ports: [0], isSet: true }]))
+  const app = await buildApp({ ...config, ports: { ...config.ports, ...ports } }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), services)
+  t.teardown(() => app.close())
+  await app.ready()
+  return app
+}
+
 t.test('a service may answer long after the client\'s FIN', async (t) => {
   const late = defineTcpService({
     name: 'late',
@@ -452,10 +463,7 @@ t.test('a service may answer long after the client\'s FIN', async (t) => {
       end () { setTimeout(() => client.end('late'), 50) }
     })
   })
-  const config = loadConfig(FREE_PORTS)
-  const app = await buildApp({ ...config, ports: { ...config.ports, late: { variable: 'LATE_PORT', ports: [0], isSet: true } } }, pino({ level: 'silent' }), [late])
-  t.teardown(() => app.close())
-  await app.ready()
+  const app = await appOf(t, [late])
   const port = app.endpoints.find(({ name }) => name === 'late')?.port ?? 0
   t.equal(String(await ask({ host: '127.0.0.1', port }, options)), 'late')
 })
@@ -481,11 +489,7 @@ t.test('a service that fails loses that client and no other', async (t) => {
       }
     })
   ]
-  const config = loadConfig(FREE_PORTS)
-  const ports = { ...config.ports, bad: { variable: 'BAD_PORT', ports: [0], isSet: true }, worse: { variable: 'WORSE_PORT', ports: [0], isSet: true } }
-  const app = await buildApp({ ...config, ports }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), bad)
-  t.teardown(() => app.close())
-  await app.ready()
+  const app = await appOf(t, bad, {}, log)
   const port = (name: string) => app.endpoints.find((one) => one.name === name)?.port ?? 0
   const other = await connect({ host: '127.0.0.1', port: port('bad') })
   const socket = await connect({ host: '127.0.0.1', port: port('bad') })
@@ -512,11 +516,7 @@ t.test('a TCP service that sends more than TCP_MAX_BYTES loses its client', asyn
     example: {},
     onConnection (client) { for (let i = 0; i < 3; i++) client.write(Buffer.alloc(60_000)) }
   })
-  const config = loadConfig({}, { ...FREE_PORTS, TCP_MAX_BYTES: '100000' })
-  const ports = { ...config.ports, talker: { variable: 'TALKER_PORT', ports: [0], isSet: true } }
-  const app = await buildApp({ ...config, ports }, pino({ level: 'silent' }), [talker])
-  t.teardown(() => app.close())
-  await app.ready()
+  const app = await appOf(t, [talker], { TCP_MAX_BYTES: '100000' })
   const endpoint = app.endpoints.find(({ name }) => name === 'talker')
   await readAll(await connect({ host: '127.0.0.1', port: endpoint?.port ?? 0 }))
   await until(() => endpoint?.open === 0, 'it is gone')

@@ -8,6 +8,7 @@ import { http } from './plugins/http.ts'
 import { httpLimits } from './plugins/http-limits.ts'
 import { loop } from './plugins/loop.ts'
 import { pressure } from './plugins/pressure.ts'
+import { reading } from './plugins/read-into.ts'
 import { tcp } from './plugins/tcp.ts'
 import { udp } from './plugins/udp.ts'
 import { web } from './plugins/web.ts'
@@ -55,6 +56,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(web)
   await app.register(loop)
   await app.register(pressure)
+  await app.register(reading)
   await app.register(http)
   await app.register(httpLimits)
   await app.register(websocket, {

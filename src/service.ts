@@ -40,6 +40,11 @@ export interface TcpClient {
 export interface TcpReceiver {
   /** The next bytes of the stream, cut wherever the network cut them: TCP has no messages. */
   data?(chunk: Buffer): void
+  /**
+   * As `data`, and in its place, for a service that keeps no byte longer than the call, other than by writing it to this client:
+   * the chunk's memory is read into again.
+   */
+  borrow?(chunk: Buffer): void
   /** How many bytes came, for a service that needs no more: their memory is free again at once. */
   count?(bytes: number): void
   /** The client's FIN: it sends no more, but may still read. Without this method the runner answers with `end()`. */

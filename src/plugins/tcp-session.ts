@@ -3,25 +3,46 @@ import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
+import type { Turn } from '../turn.ts'
 import { endIfSilent } from './net-server.ts'
+import type { ReadInto, Reader } from './read-into.ts'
+import { BUFFER_BYTES, type ReadMemory } from './read-memory.ts'
 
 /** How long a draining server waits for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
+/** A read of so much is a stream's: it has its time taken, and may have a buffer of its own. */
+const STREAM_BYTES = 32_768
+/** What Node.js reads at once where it has no buffer of ours. */
+const PLAIN_BYTES = 65_536
 
-export class TcpSession implements TcpClient {
+/** What all sessions of the runner share. */
+export interface TcpRunner {
+  readonly limits: Config['tcp']
+  readonly readInto: ReadInto
+  readonly memory: ReadMemory
+  readonly turn: Turn
+}
+
+export class TcpSession implements TcpClient, Reader {
   readonly remote: Peer
-  readonly #socket: Socket
   readonly connection: Connection
-  readonly #limits: Config['tcp']
+  readonly #socket: Socket
+  readonly #runner: TcpRunner
   #receiver: TcpReceiver = {}
   #isEnding = false
   #finTimer: NodeJS.Timeout | undefined
+  /** A stream's own buffer. */
+  #own: Buffer | undefined
+  /** Why it is not read: it takes no more itself, or it waits for its turn. */
+  #isBlocked = false
+  #isWaiting = false
+  #lastReadMs = 0
 
-  constructor (socket: Socket, remote: Peer, connection: Connection, limits: Config['tcp']) {
+  constructor (socket: Socket, remote: Peer, connection: Connection, runner: TcpRunner) {
     this.remote = remote
     this.#socket = socket
     this.connection = connection
-    this.#limits = limits
+    this.#runner = runner
   }
 
   start (service: TcpService): void {
@@ -29,25 +50,26 @@ export class TcpSession implements TcpClient {
     socket.on('error', (error) => this.connection.failed(error))
     socket.on('close', () => {
       clearTimeout(this.#finTimer)
+      this.#giveBack()
       this.connection.closed('closed by service')
     })
-    socket.setTimeout(this.#limits.idleMs, () => endIfSilent(socket, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle')))
+    socket.setTimeout(this.#runner.limits.idleMs, () => endIfSilent(socket, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle')))
     this.#guard(() => {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { data: receiver }
       else if (receiver) this.#receiver = receiver
     })
-    socket.on('data', (chunk) => this.#onData(chunk))
-    socket.on('drain', () => socket.resume())
+    if (this.#runner.readInto(socket, this)) socket.resume()
+    else socket.on('data', (chunk) => this.#onData(chunk))
     socket.on('end', () => this.#onFin())
   }
 
   write (data: Uint8Array | string): void {
     // Destroyed: by its limit, a moment ago.
     if (this.#isEnding || this.#socket.destroyed) return
-    this.#socket.write(data)
+    this.#socket.write(data, this.#onWritten)
     this.connection.sent(Buffer.byteLength(data))
-    if (this.connection.bytesOut > this.#limits.maxBytes) this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')
+    if (this.connection.bytesOut > this.#runner.limits.maxBytes) this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')
   }
 
   end (data?: Uint8Array | string): void {
@@ -61,7 +83,7 @@ export class TcpSession implements TcpClient {
     socket.once('finish', () => {
       if (socket.destroyed || socket.readableEnded) return
       socket.resume()
-      this.#finTimer = setTimeout(() => this.connection.destroyFor('TCP_FIN_MS', 'no FIN from client'), this.#limits.finMs)
+      this.#finTimer = setTimeout(() => this.connection.destroyFor('TCP_FIN_MS', 'no FIN from client'), this.#runner.limits.finMs)
     })
   }
 
@@ -75,19 +97,95 @@ export class TcpSession implements TcpClient {
     else socket.once('finish', quieten)
   }
 
+  nextBuffer (): Buffer {
+    return this.#own ?? this.#runner.memory.shared
+  }
+
+  onRead (bytes: number): boolean {
+    const startedAt = bytes >= STREAM_BYTES ? performance.now() : 0
+    const own = this.#own
+    const chunk = this.nextBuffer().subarray(0, bytes)
+    const { borrow, data } = this.#receiver
+    if (!this.#count(bytes)) return false
+    if (this.#isEnding || (!borrow && !data)) this.#discard(bytes)
+    else if (borrow && own) this.#hand(borrow, chunk)
+    else this.#hand((borrow ?? data) as (chunk: Buffer) => void, Buffer.from(chunk))
+    if (own === undefined && borrow && bytes >= STREAM_BYTES) this.#own = this.#runner.memory.lend()
+    else if (bytes < STREAM_BYTES && this.#socket.writableLength === 0) this.#giveBack()
+    return this.#goesOn(bytes === BUFFER_BYTES, startedAt)
+  }
+
+  /** As onRead, where Node.js reads into memory of its own. */
   #onData (chunk: Buffer): void {
-    this.connection.received(chunk.length)
-    if (this.connection.bytesIn > this.#limits.maxBytes) return this.connection.destroyFor('TCP_MAX_BYTES', 'received too much')
-    const receiver = this.#receiver
-    if (this.#isEnding || !receiver.data) {
-      const bytes = chunk.length
+    const bytes = chunk.length
+    const startedAt = bytes >= STREAM_BYTES ? performance.now() : 0
+    const receive = this.#receiver.borrow ?? this.#receiver.data
+    if (!this.#count(bytes)) return
+    if (receive && !this.#isEnding) {
+      this.#hand(receive, chunk)
+    } else {
       release(chunk)
-      if (!this.#isEnding) this.#guard(() => receiver.count?.(bytes))
-      return
+      this.#discard(bytes)
     }
-    this.#guard(() => receiver.data?.(chunk))
+    if (!this.#goesOn(bytes === PLAIN_BYTES, startedAt)) this.#socket.pause()
+  }
+
+  #count (bytes: number): boolean {
+    this.connection.received(bytes)
+    if (this.connection.bytesIn <= this.#runner.limits.maxBytes) return true
+    this.connection.destroyFor('TCP_MAX_BYTES', 'received too much')
+    return false
+  }
+
+  #hand (receive: (chunk: Buffer) => void, chunk: Buffer): void {
+    try {
+      receive(chunk)
+    } catch (err) {
+      this.#failed(err)
+    }
+  }
+
+  #discard (bytes: number): void {
+    if (!this.#isEnding) this.#guard(() => this.#receiver.count?.(bytes))
+  }
+
+  /**
+   * Whether the next read may come in this turn.
+   * @param isFull whether there is more: the next read would come at once, up to 32 times, before anybody else is served.
+   */
+  #goesOn (isFull: boolean, startedAt: number): boolean {
     // A client that does not read is not read: its own window fills, and our memory does not.
-    if (this.#socket.writableNeedDrain) this.#socket.pause()
+    this.#isBlocked = this.#socket.writableLength > 0
+    if (startedAt > 0) {
+      const { turn } = this.#runner
+      this.#lastReadMs = performance.now() - startedAt
+      turn.spend(this.#lastReadMs)
+      if (isFull || turn.isOver) {
+        this.#isWaiting = true
+        turn.wait(this.#onTurn)
+      }
+    }
+    return !this.#isBlocked && !this.#isWaiting
+  }
+
+  readonly #onTurn = (): number => {
+    this.#isWaiting = false
+    if (this.#isBlocked || this.#socket.destroyed) return 0
+    this.#socket.resume()
+    // It is spent once the bytes are read, later in this turn.
+    return this.#lastReadMs
+  }
+
+  readonly #onWritten = (): void => {
+    if (!this.#isBlocked || this.#socket.writableLength > 0) return
+    this.#isBlocked = false
+    if (!this.#isWaiting) this.#socket.resume()
+  }
+
+  #giveBack (): void {
+    if (!this.#own) return
+    this.#runner.memory.giveBack(this.#own)
+    this.#own = undefined
   }
 
   #onFin (): void {
@@ -103,9 +201,13 @@ export class TcpSession implements TcpClient {
     try {
       step()
     } catch (err) {
-      this.connection.log.error({ err }, 'the service failed')
-      this.connection.destroy('service failed')
+      this.#failed(err)
     }
+  }
+
+  #failed (err: unknown): void {
+    this.connection.log.error({ err }, 'the service failed')
+    this.connection.destroy('service failed')
   }
 }
 

@@ -5,18 +5,23 @@ import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import type { TcpService } from '../service.ts'
+import { Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
-import { TcpSession } from './tcp-session.ts'
+import { ReadMemory } from './read-memory.ts'
+import { TcpSession, type TcpRunner } from './tcp-session.ts'
 
 /** How often the runner looks for connections that have lived too long. */
 const SWEEP_MS = 1000
+/** What streams may spend of one turn of the loop. */
+const TURN_MS = 0.5
 
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
   const servers: Server[] = []
   const sessions = new Set<TcpSession>()
+  const runner: TcpRunner = { limits: config.tcp, readInto: app.readInto, memory: new ReadMemory(), turn: new Turn(TURN_MS) }
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
     // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
@@ -37,7 +42,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
       }
       const connection = connections.open(endpoint, peer, () => socket.destroy())
       gate.enter(connection.network)
-      const session = new TcpSession(socket, peer, connection, config.tcp)
+      const session = new TcpSession(socket, peer, connection, runner)
       sessions.add(session)
       socket.once('close', () => {
         gate.leave(connection.network)

@@ -1,0 +1,25 @@
+/** The memory that TCP connections are read into: one buffer for all, and of their own for those that stream. */
+
+/** A stream's reads are as large as this: at 64 KiB an echo costs twice as much. */
+export const BUFFER_BYTES = 262_144
+/** Buffers that streams have for themselves, 8 MiB in all; further streams have their reads copied. */
+const MAX_LENT = 32
+
+export class ReadMemory {
+  /** What is read here is gone with the next read of anybody. */
+  readonly shared = Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  readonly #free: Buffer[] = []
+  #lent = 0
+
+  /** A buffer for one connection alone; undefined where all are lent. */
+  lend (): Buffer | undefined {
+    if (this.#lent === MAX_LENT) return
+    this.#lent++
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+  }
+
+  giveBack (buffer: Buffer): void {
+    this.#lent--
+    this.#free.push(buffer)
+  }
+}

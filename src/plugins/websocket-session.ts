@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import { Bucket } from '../rates.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
+import type { WebSocketReader } from './websocket-reader.ts'
 
 /* Close codes: RFC 6455, section 7.4.1, and its registry. */
 const ABNORMAL = 1006
@@ -16,15 +17,22 @@ const CONTROL_HEADER_BYTES = 6
 /** Of a message that has not come whole, what may stay while memory is short. */
 const MAX_UNFINISHED_BYTES = 65_536
 
+/** How ws is told what a message is. */
+const BINARY = { binary: true }
+const TEXT = { binary: false }
+
 export class WebSocketSession implements WebSocketClient {
   readonly remote: Peer
   readonly #socket: WebSocket
   readonly #raw: Socket
+  readonly #reader: WebSocketReader
   readonly #connection: Connection
   readonly #limits: Config['websocket']
   readonly #rate: Bucket
   #receiver: WebSocketReceiver = {}
   #isAlive = true
+  /** Whether it is not read because it does not read. */
+  #isHeldBack = false
   /** Whether a close frame was sent that the client has to answer. */
   #isClosing = false
   /** Messages that came after the close frame was sent. */
@@ -32,13 +40,14 @@ export class WebSocketSession implements WebSocketClient {
   /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
   #readBefore: number
 
-  constructor (socket: WebSocket, raw: Socket, remote: Peer, connection: Connection, limits: Config['websocket']) {
+  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, remote: Peer, connection: Connection, limits: Config['websocket']) {
     this.remote = remote
     this.#socket = socket
     this.#raw = raw
+    this.#reader = reader
     this.#connection = connection
     this.#limits = limits
-    this.#rate = new Bucket(limits.rate, performance.now())
+    this.#rate = new Bucket(limits.rate, reader.now)
     this.#readBefore = raw.bytesRead
   }
 
@@ -90,12 +99,17 @@ export class WebSocketSession implements WebSocketClient {
     const socket = this.#socket
     if (socket.readyState !== socket.OPEN) return
     if (socket.bufferedAmount > this.#limits.maxUnsentBytes) return this.#connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
-    socket.send(message, { binary: isBinary }, this.#onSent)
-    this.#connection.sent(Buffer.byteLength(message))
+    const bytes = Buffer.byteLength(message)
+    // A callback for each message costs as much as counting it.
+    const mayBeBehind = socket.bufferedAmount + bytes > this.#limits.pauseBytes
+    socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? this.#onSent : undefined)
+    this.#reader.flushLarge()
+    this.#connection.sent(bytes)
     // A client that does not read is not read.
-    if (!this.isBehind || socket.isPaused) return
+    if (!mayBeBehind || !this.isBehind || this.#isHeldBack) return
     this.#connection.endpoint.crossings.add('WS_PAUSE_BYTES')
-    socket.pause()
+    this.#isHeldBack = true
+    this.#reader.stop()
   }
 
   close (code: number, reason: string, limit?: string): void {
@@ -106,10 +120,12 @@ export class WebSocketSession implements WebSocketClient {
   }
 
   readonly #onSent = (): void => {
-    if (!this.#socket.isPaused) return
+    if (!this.#isHeldBack) return
     // Its pong waits unread, but a client that takes what was held back for it is there.
     this.#isAlive = true
-    if (!this.isBehind) this.#socket.resume()
+    if (this.isBehind) return
+    this.#isHeldBack = false
+    this.#reader.go()
   }
 
   #onControl (data: Buffer): void {
@@ -125,7 +141,11 @@ export class WebSocketSession implements WebSocketClient {
     this.#connection.received(message.length)
     if (this.#isTooFast()) return
     this.#isAlive = true
-    this.#guard(() => this.#receiver.message?.(message, isBinary))
+    try {
+      this.#receiver.message?.(message, isBinary)
+    } catch (err) {
+      this.#onServiceError(err)
+    }
   }
 
   /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
@@ -134,7 +154,7 @@ export class WebSocketSession implements WebSocketClient {
       if (++this.#late === this.#limits.rate.burst) this.#socket.terminate()
       return true
     }
-    if (this.#rate.take(performance.now())) return false
+    if (this.#rate.take(this.#reader.now)) return false
     this.close(POLICY_VIOLATION, `more than ${this.#limits.rate.perSecond} messages a second`, 'WS_RATE')
     return true
   }
@@ -144,9 +164,13 @@ export class WebSocketSession implements WebSocketClient {
     try {
       step()
     } catch (err) {
-      this.#connection.log.error({ err }, 'the service failed')
-      this.close(INTERNAL_ERROR, 'service failed')
+      this.#onServiceError(err)
     }
+  }
+
+  #onServiceError (err: unknown): void {
+    this.#connection.log.error({ err }, 'the service failed')
+    this.close(INTERNAL_ERROR, 'service failed')
   }
 }
 

@@ -13,8 +13,10 @@ import { Gate } from '../gate.ts'
 import { LimitError } from '../limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../origin.ts'
 import type { WebSocketService } from '../service.ts'
+import { Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { peerOf } from './peer.ts'
+import { WebSocketReader } from './websocket-reader.ts'
 import { WebSocketSession } from './websocket-session.ts'
 
 const GOING_AWAY = 1001
@@ -22,11 +24,19 @@ const TRY_AGAIN_LATER = 1013
 const RETRY_MS = 1000
 /** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
 const MAX_PIECES = 32_768
+/** What messages may take of one turn of the loop. */
+const TURN_MS = 0.5
+const READ_BYTES = 65_536
+const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const sessions = new Map<WebSocket, WebSocketSession>()
   const gate = new Gate(config.websocket)
+  const turn = new Turn(TURN_MS)
+  const memory = Buffer.allocUnsafeSlow(READ_BYTES)
+  /** What came with a handshake: the session's reader hands it over. */
+  const heads = new WeakMap<Duplex, Buffer>()
 
   // The plugin takes every upgrade that it hears of, on any path and to any protocol: it hears of ours alone.
   const upgrades = new EventEmitter() as Server
@@ -44,7 +54,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
     if (isWebSocket(request) && paths.has(request.url?.split('?', 1)[0] ?? '')) {
       response.detachSocket(socket as Socket)
-      upgrades.emit('upgrade', request, socket, head)
+      heads.set(socket, head)
+      upgrades.emit('upgrade', request, socket, NO_HEAD)
     } else {
       ignoreUpgrade(app, request, response, socket as Socket)
     }
@@ -120,7 +131,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
         const connection = connections.open(endpoint, peer, () => socket.terminate(), id)
-        const session = new WebSocketSession(socket, raw, peer, connection, config.websocket)
+        const reader = new WebSocketReader(socket, raw, turn, memory)
+        const session = new WebSocketSession(socket, raw, reader, peer, connection, config.websocket)
         gate.enter(connection.network)
         sessions.set(socket, session)
         socket.once('close', () => {
@@ -128,6 +140,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           sessions.delete(socket)
         })
         session.start(service)
+        reader.start(app.readInto, heads.get(raw) ?? NO_HEAD)
+        heads.delete(raw)
       }
     })
   }

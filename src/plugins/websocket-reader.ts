@@ -65,7 +65,12 @@ export class WebSocketReader implements Reader {
 
   /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
-    if (this.#raw.writableCorked === 0 || this.#raw.writableLength < MAX_BATCH_BYTES) return
+    if (this.#raw.writableLength >= MAX_BATCH_BYTES) this.flush()
+  }
+
+  /** To be called before the connection is destroyed: what was answered is on its way then. */
+  flush (): void {
+    if (this.#raw.writableCorked === 0) return
     this.#raw.uncork()
     this.#raw.cork()
   }

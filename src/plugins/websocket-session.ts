@@ -88,6 +88,11 @@ export class WebSocketSession implements WebSocketClient {
     this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
     // Nothing else gives back what it holds.
     this.#isClosing = false
+    this.destroy()
+  }
+
+  destroy (): void {
+    this.#reader.flush()
     this.#socket.terminate()
   }
 
@@ -151,7 +156,7 @@ export class WebSocketSession implements WebSocketClient {
   /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
   #isTooFast (): boolean {
     if (this.#socket.readyState !== this.#socket.OPEN) {
-      if (++this.#late === this.#limits.rate.burst) this.#socket.terminate()
+      if (++this.#late === this.#limits.rate.burst) this.destroy()
       return true
     }
     if (this.#rate.take(this.#reader.now)) return false

@@ -130,9 +130,9 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const connection = connections.open(endpoint, peer, () => socket.terminate(), id)
+        const connection = connections.open(endpoint, peer, () => session.destroy(), id)
         const reader = new WebSocketReader(socket, raw, turn, memory)
-        const session = new WebSocketSession(socket, raw, reader, peer, connection, config.websocket)
+        const session: WebSocketSession = new WebSocketSession(socket, raw, reader, peer, connection, config.websocket)
         gate.enter(connection.network)
         sessions.set(socket, session)
         socket.once('close', () => {

@@ -24,12 +24,15 @@ export class Connections {
    * @param id the number to keep, for a connection that was upgraded.
    */
   open (endpoint: Endpoint, peer: Peer, destroy: () => void, id: number = ++this.#last): Connection {
-    const connection = new Connection(this, endpoint, peer, destroy, id, () => {
-      this.#open.delete(connection)
-      if (this.#open.size === 0) this.#onEmpty()
-    })
+    const connection = new Connection(this, endpoint, peer, destroy, id)
     this.#open.add(connection)
     return connection
+  }
+
+  /** To be called by a connection that has ended. */
+  forget (connection: Connection): void {
+    this.#open.delete(connection)
+    if (this.#open.size === 0) this.#onEmpty()
   }
 
   /** Counts what a limit or a guard turned away; logs it at most once a second an endpoint. */
@@ -64,7 +67,6 @@ export class Connection {
   readonly endpoint: Endpoint
   readonly #all: Connections
   readonly #destroy: () => void
-  readonly #forget: () => void
   readonly #openedAt = performance.now()
   #bytesIn = 0
   #bytesOut = 0
@@ -72,14 +74,13 @@ export class Connection {
   #log: FastifyBaseLogger | undefined
   #isClosed = false
 
-  constructor (all: Connections, endpoint: Endpoint, peer: Peer, destroy: () => void, id: number, forget: () => void) {
+  constructor (all: Connections, endpoint: Endpoint, peer: Peer, destroy: () => void, id: number) {
     this.#all = all
     this.endpoint = endpoint
     this.peer = formatAddress(peer.address, peer.port)
     this.network = network(peer.address)
     this.id = id
     this.#destroy = destroy
-    this.#forget = forget
     endpoint.open++
     endpoint.total++
     this.#publish('connect')
@@ -157,7 +158,7 @@ export class Connection {
     if (this.#isClosed) return
     this.#isClosed = true
     this.because(reason)
-    this.#forget()
+    this.#all.forget(this)
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
     this.#all.log.line(() => this.log, this.network, {

@@ -1,5 +1,10 @@
 /** Fairness: what one protocol may spend of a turn of the event loop before everybody else is served. */
 
+export interface Waiter {
+  /** Returns the milliseconds that it has spent, or that it has only begun to spend. */
+  onTurn (): number
+}
+
 /**
  * The loop serves whoever has sent something, one after the other, and then begins a new turn. Once a protocol's share of the turn
  * is spent, its other clients wait for the next, in the order in which they asked: a flood of one protocol delays all others by
@@ -7,7 +12,7 @@
  */
 export class Turn {
   readonly #shareMs: number
-  readonly #waiting: (() => number)[] = []
+  readonly #waiting: Waiter[] = []
   #spentMs = 0
   #isNextAsked = false
 
@@ -26,12 +31,9 @@ export class Turn {
     this.#askForNext()
   }
 
-  /**
-   * Runs `go` in the next turn that has time for it.
-   * @param go returns the milliseconds that it has spent, or that it has only begun to spend.
-   */
-  wait (go: () => number): void {
-    this.#waiting.push(go)
+  /** Calls `waiter.onTurn` in the next turn that has time for it. */
+  wait (waiter: Waiter): void {
+    this.#waiting.push(waiter)
     this.#askForNext()
   }
 
@@ -46,9 +48,9 @@ export class Turn {
     this.#isNextAsked = false
     this.#spentMs = 0
     while (this.#spentMs < this.#shareMs) {
-      const go = this.#waiting.shift()
-      if (!go) break
-      this.#spentMs += go()
+      const waiter = this.#waiting.shift()
+      if (!waiter) break
+      this.#spentMs += waiter.onTurn()
     }
     if (this.#spentMs > 0) this.#askForNext()
   }

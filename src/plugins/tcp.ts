@@ -12,7 +12,7 @@ import { peerOf } from './peer.ts'
 import { ReadMemory } from './read-memory.ts'
 import { TcpSession, type TcpRunner } from './tcp-session.ts'
 
-/** How often the runner looks for connections that have lived too long. */
+/** How often the runner looks for connections that have been silent or have lived for too long. */
 const SWEEP_MS = 1000
 /** What streams may spend of one turn of the loop. */
 const TURN_MS = 0.5
@@ -21,7 +21,16 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
   const { config, connections } = app
   const servers: Server[] = []
   const sessions = new Set<TcpSession>()
-  const runner: TcpRunner = { limits: config.tcp, readInto: app.readInto, memory: new ReadMemory(), turn: new Turn(TURN_MS) }
+  const runner: TcpRunner = {
+    limits: config.tcp,
+    readInto: app.readInto,
+    memory: new ReadMemory(),
+    turn: new Turn(TURN_MS),
+    onClosed (session) {
+      session.gate.leave(session.connection.network)
+      sessions.delete(session)
+    }
+  }
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
     // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
@@ -42,12 +51,8 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
       }
       const connection = connections.open(endpoint, peer, () => socket.destroy())
       gate.enter(connection.network)
-      const session = new TcpSession(socket, peer, connection, runner)
+      const session = new TcpSession(socket, peer, connection, gate, runner)
       sessions.add(session)
-      socket.once('close', () => {
-        gate.leave(connection.network)
-        sessions.delete(session)
-      })
       session.start(service)
     })
     servers.push(server)
@@ -69,13 +74,15 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
 
   // One timer for all, and not one more a connection.
   const sweep = setInterval(() => {
-    // In the order in which they came: behind the first that is young enough all are.
+    const now = performance.now()
     for (const session of sessions) {
-      if (session.connection.ageMs < config.tcp.lifeMs) break
+      session.sweep(now)
       // The probe's own would leave a gap in its chart.
-      if (!app.loop.probePeers.has(session.connection.peer)) session.connection.destroyFor('TCP_LIFE_MS', 'lived too long')
+      if (session.connection.ageMs >= config.tcp.lifeMs && !app.loop.probePeers.has(session.connection.peer)) {
+        session.connection.destroyFor('TCP_LIFE_MS', 'lived too long')
+      }
     }
-  }, Math.min(SWEEP_MS, config.tcp.lifeMs)).unref()
+  }, Math.min(SWEEP_MS, config.tcp.lifeMs, config.tcp.idleMs)).unref()
 
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {

@@ -1,7 +1,7 @@
 /** Hands ws what a client sent, a slice at a time, so that no client holds the loop; and has the answers to each slice sent together. */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Turn } from '../turn.ts'
+import type { Turn, Waiter } from '../turn.ts'
 import type { ReadInto, Reader } from './read-into.ts'
 
 /** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
@@ -16,7 +16,7 @@ const MAX_BATCH_BYTES = 65_536
 
 const NONE: Buffer[] = []
 
-export class WebSocketReader implements Reader {
+export class WebSocketReader implements Reader, Waiter {
   /** When the slice at hand began, on `performance.now()`'s clock: each message would ask it again. */
   now = performance.now()
   readonly #socket: WebSocket
@@ -101,10 +101,10 @@ export class WebSocketReader implements Reader {
   #waitForTurn (): void {
     if (this.#isWaiting) return
     this.#isWaiting = true
-    this.#turn.wait(this.#onTurn)
+    this.#turn.wait(this)
   }
 
-  readonly #onTurn = (): number => {
+  onTurn (): number {
     this.#isWaiting = false
     if (this.#isStopped || this.#heldBytes === 0) return 0
     const ms = this.#handOver()

@@ -1,4 +1,5 @@
 /** What single services, routes and runners do that no other does. */
+import { randomBytes } from 'node:crypto'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
@@ -451,6 +452,23 @@ async function appOf (t: Test, services: readonly RawService[], settings: Values
   await app.ready()
   return app
 }
+
+t.test('a service keeps what it was given, whatever is read afterwards', async (t) => {
+  const kept: Buffer[] = []
+  const keeper = defineTcpService({
+    name: 'keeper',
+    ports: [1],
+    summary: '',
+    example: {},
+    onConnection: (client) => ({ data (chunk) { kept.push(chunk) }, end () { client.end(Buffer.concat(kept)) } })
+  })
+  const app = await appOf(t, [keeper], { TCP_MAX_BYTES: '1000000000' })
+  const data = randomBytes(4_000_000)
+  const socket = await connect({ host: '127.0.0.1', port: app.endpoints.find(({ name }) => name === 'keeper')?.port ?? 0 }, { allowHalfOpen: true })
+  const received = readAll(socket)
+  socket.end(data)
+  t.ok((await received).equals(data))
+})
 
 t.test('a service may answer long after the client\'s FIN', async (t) => {
   const late = defineTcpService({

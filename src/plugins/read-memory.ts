@@ -3,7 +3,7 @@
 /** A stream's reads are as large as this: at 64 KiB an echo costs twice as much. */
 export const BUFFER_BYTES = 262_144
 /** Buffers that streams have for themselves, 8 MiB in all; further streams have their reads copied. */
-const MAX_LENT = 32
+export const MAX_LENT = 32
 
 export class ReadMemory {
   /** What is read here is gone with the next read of anybody. */

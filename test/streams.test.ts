@@ -1,0 +1,255 @@
+/** What makes it fast must not be seen: order, completeness, half-close, RST, readers that are slow or stop, on both ways of reading; and who waits for whom. */
+import { randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { connect as connectSocket, createServer, Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
+import { Turn } from '../src/turn.ts'
+import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
+
+const MIB = 1_048_576
+const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
+
+/** The method that reading into memory of ours needs, on the prototype that has it. */
+async function userBufferOwner (): Promise<{ useUserBuffer: unknown }> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connectSocket((server.address() as { port: number }).port, '127.0.0.1')
+  const [socket] = await once(server, 'connection') as [Socket & { _handle: object }]
+  let owner: object | null = socket._handle
+  while (owner && !Object.hasOwn(owner, 'useUserBuffer')) owner = Object.getPrototypeOf(owner) as object | null
+  client.destroy()
+  socket.destroy()
+  server.close()
+  if (!owner) throw new Error('this Node.js has no useUserBuffer')
+  return owner as { useUserBuffer: unknown }
+}
+
+/** A server on a Node.js whose `useUserBuffer` is another. */
+async function withUserBuffer (t: Test, method: unknown): Promise<TestServer> {
+  const owner = await userBufferOwner()
+  const original = owner.useUserBuffer
+  owner.useUserBuffer = method
+  try {
+    return await serverFor(t, SETTINGS)
+  } finally {
+    owner.useUserBuffer = original
+  }
+}
+
+const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way'))
+
+/** A masked frame of a client (RFC 6455, section 5.2) with a mask of zeros. */
+function frame (payload: Buffer | string, opcode = 2, isFinal = true): Buffer {
+  const data = Buffer.from(payload)
+  const head = data.length < 126 ? Buffer.from([0, 0x80 | data.length]) : Buffer.from([0, 0x80 | 126, data.length >> 8, data.length & 255])
+  head[0] = (isFinal ? 0x80 : 0) | opcode
+  return Buffer.concat([head, Buffer.alloc(4), data])
+}
+
+/** The frames of a server, each as `opcode:payload`, from everything that came after its handshake. */
+function frames (bytes: Buffer): string[] {
+  const list: string[] = []
+  for (let at = bytes.indexOf('\r\n\r\n') + 4; at < bytes.length;) {
+    let length = bytes.readUInt8(at + 1)
+    let head = 2
+    if (length === 126) [length, head] = [bytes.readUInt16BE(at + 2), 4]
+    list.push(`${bytes.readUInt8(at) & 15}:${bytes.toString('latin1', at + head, at + head + length)}`)
+    at += head + length
+  }
+  return list
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, i) => `message ${i}`)
+const binary = (texts: readonly string[]) => texts.map((text) => `2:${text}`)
+
+for (const [title, start] of [
+  ['into memory that is there', (t: Test) => serverFor(t, SETTINGS)],
+  ['as Node.js does it', (t: Test) => withUserBuffer(t, undefined)]
+] as const) {
+  t.test(`reading ${title}`, async (t) => {
+    const server = await start(t)
+    t.equal(isPlain(server), title === 'as Node.js does it')
+    const { target } = server
+
+    t.test('a stream comes back whole and in order, whatever its pieces, and after a FIN', async (t) => {
+      const data = randomBytes(12 * MIB)
+      const socket = await connect(target('echo'), { allowHalfOpen: true })
+      const received = readAll(socket)
+      for (let at = 0; at < data.length;) {
+        const end = at + (randomInt(4) === 0 ? randomInt(1, 300_000) : randomInt(1, 3000))
+        if (!socket.write(data.subarray(at, end))) await once(socket, 'drain')
+        at = end
+      }
+      socket.end()
+      t.ok((await received).equals(data))
+    })
+
+    t.test('more streams at once than there are buffers for: each gets its own bytes', async (t) => {
+      const answers = await Promise.all(Array.from({ length: MAX_LENT + 8 }, async () => {
+        const data = randomBytes(2 * MIB)
+        const socket = await connect(target('echo'), { allowHalfOpen: true })
+        const received = readAll(socket)
+        socket.end(data)
+        return (await received).equals(data)
+      }))
+      t.ok(answers.every(Boolean))
+    })
+
+    t.test('a reader that stops is not read, holds nobody up, and gets everything once it reads on', async (t) => {
+      const data = randomBytes(48 * MIB)
+      const slow = await connect(target('echo'), { allowHalfOpen: true })
+      slow.pause()
+      slow.end(data)
+      const endpoint = server.endpoint('echo')
+      const taken = await settled(() => endpoint.bytesIn)
+      t.ok(slow.writableLength > 0, 'it is not read to its end')
+      const other = randomBytes(4 * MIB)
+      const socket = await connect(target('echo'), { allowHalfOpen: true })
+      const received = readAll(socket)
+      socket.end(other)
+      t.ok((await received).equals(other), 'others are served, with their own bytes')
+      t.equal(endpoint.bytesIn - taken, other.length, 'and it still is not read')
+      const all = readAll(slow)
+      slow.resume()
+      t.ok((await all).equals(data))
+    })
+
+    t.test('an RST at every step leaves the others alone', async (t) => {
+      for (let step = 0; step < 40; step++) {
+        const socket = await connect(target('echo'))
+        if (step % 4 > 0) socket.write(randomBytes(step % 4 === 1 ? 10 : 2 * MIB))
+        if (step % 4 === 2) socket.pause()
+        if (step % 4 === 3) await once(socket, 'data')
+        socket.resetAndDestroy()
+      }
+      await until(() => server.endpoint('echo').open === 0, 'all are gone')
+      const data = randomBytes(8 * MIB)
+      const socket = await connect(target('echo'), { allowHalfOpen: true })
+      const received = readAll(socket)
+      socket.end(data)
+      t.ok((await received).equals(data))
+    })
+
+    t.test('messages of one write are answered in order, with what came with the handshake, up to the close frame', async (t) => {
+      const socket = await connect(target('http'))
+      const received = readAll(socket)
+      const texts = numbered(6000)
+      const all = texts.map((text) => frame(text))
+      socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...all.slice(0, 20)]))
+      socket.write(Buffer.concat([...all.slice(20), frame(Buffer.from([3, 0xe8]), 8), frame('late')]))
+      const answers = frames(await received)
+      t.same(answers.slice(0, -1), binary(texts))
+      t.match(answers.at(-1), /^8:/)
+    })
+
+    t.test('pings and fragments between them keep their place', async (t) => {
+      const socket = await connect(target('http'))
+      const received = readAll(socket)
+      const batch = Buffer.concat([frame('a'), frame('b', 2, false), frame('p', 9), frame('c', 0), frame('d', 1), frame('q', 9), frame(Buffer.from([3, 0xe8]), 8)])
+      socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), batch]))
+      t.same(frames(await received).slice(0, -1), ['2:a', '10:p', '2:bc', '1:d', '10:q'])
+    })
+
+    t.test('messages before a FIN are all answered', async (t) => {
+      for (const count of [10, 3000]) {
+        const socket = await connect(target('http'), { allowHalfOpen: true })
+        const received = readAll(socket)
+        const texts = numbered(count)
+        socket.end(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...texts.map((text) => frame(text))]))
+        t.same(frames(await received), binary(texts))
+      }
+    })
+
+    t.test('a peer that stops reading in the middle of a batch gets the rest once it reads on', async (t) => {
+      const socket = await connect(target('http'))
+      socket.write(handshake('/ws/echo'))
+      await once(socket, 'data')
+      socket.pause()
+      const texts = Array.from({ length: 12_000 }, (_, i) => `${i} ${'x'.repeat(1000)}`)
+      socket.write(Buffer.concat([...texts.map((text) => frame(text)), frame(Buffer.from([3, 0xe8]), 8)]))
+      await settled(() => server.endpoint('ws-echo').bytesIn)
+      t.ok(socket.writableLength > 0, 'it is not read')
+      const rest = readAll(socket)
+      socket.resume()
+      const answers = frames(Buffer.concat([Buffer.from('\r\n\r\n'), await rest]))
+      t.same(answers.slice(0, -1), binary(texts))
+    })
+
+    t.test('an RST in the middle of a batch leaves the others alone', async (t) => {
+      for (let i = 0; i < 10; i++) {
+        const socket = await connect(target('http'))
+        socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...numbered(3000).map((text) => frame(text))]))
+        if (i % 2 === 0) await once(socket, 'data')
+        socket.resetAndDestroy()
+      }
+      await until(() => server.endpoint('ws-echo').open === 0, 'all are gone')
+      t.same(server.log.filter(({ level }) => level >= 50), [])
+    })
+
+    t.test('the answers to one read go out with one system call', async (t) => {
+      const socket = await connect(target('http'))
+      socket.write(handshake('/ws/echo'))
+      await once(socket, 'data')
+      const { _writev } = Socket.prototype as unknown as { _writev: (...args: unknown[]) => unknown }
+      const batches: number[] = []
+      Socket.prototype._writev = function (chunks, done) {
+        if (this.localPort === target('http').port) batches.push(chunks.length)
+        _writev.call(this, chunks, done)
+      }
+      t.teardown(() => { Socket.prototype._writev = _writev as typeof Socket.prototype._writev })
+      socket.write(Buffer.concat(numbered(16).map((text) => frame(text))))
+      await once(socket, 'data')
+      // Each answer is a head and a payload.
+      t.same(batches, [32])
+      socket.destroy()
+    })
+  })
+}
+
+t.test('a Node.js that only seems to read into memory of ours is found out at the start', async (t) => {
+  const server = await withUserBuffer(t, () => {})
+  t.ok(isPlain(server))
+  const socket = await connect(server.target('echo'), { allowHalfOpen: true })
+  const received = readAll(socket)
+  socket.end('as ever')
+  t.equal(String(await received), 'as ever')
+})
+
+t.test('buffers are lent so long as there are any, and again once they are back', (t) => {
+  const memory = new ReadMemory()
+  const lent = Array.from({ length: MAX_LENT }, () => memory.lend())
+  t.equal(new Set(lent).size, MAX_LENT)
+  t.equal(memory.lend(), undefined)
+  memory.giveBack(lent[0] as Buffer)
+  t.equal(memory.lend(), lent[0])
+  t.end()
+})
+
+t.test('a turn', async (t) => {
+  t.test('serves who waits in order, and no more than its share holds', async (t) => {
+    const turn = new Turn(1)
+    const served: string[] = []
+    turn.spend(5)
+    t.ok(turn.isOver)
+    for (const name of ['a', 'b', 'c', 'd']) turn.wait({ onTurn () { served.push(name); return 0.6 } })
+    await nextTurn()
+    t.same(served, ['a', 'b'])
+    t.ok(turn.isOver, 'who comes now waits behind them')
+    await nextTurn()
+    t.same(served, ['a', 'b', 'c', 'd'])
+    await nextTurn()
+    t.notOk(turn.isOver)
+  })
+
+  t.test('serves one at least, however long that takes', async (t) => {
+    const turn = new Turn(1)
+    let served = 0
+    for (let i = 0; i < 2; i++) turn.wait({ onTurn () { served++; return 50 } })
+    await nextTurn()
+    t.equal(served, 1)
+    await nextTurn()
+    t.equal(served, 2)
+  })
+})

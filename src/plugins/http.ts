@@ -49,6 +49,8 @@ export const http = fastifyPlugin(async function http (app) {
   const servers: Server[] = []
   const tracked = new Map<Socket, Tracked>()
   const endpoints = new Map<number, Endpoint>()
+  /** Where HTTP has one port; asking a connection for its own is a system call. */
+  let sole: Endpoint | undefined
   const gate = new Gate(config.http)
   let isDraining = false
 
@@ -73,7 +75,7 @@ export const http = fastifyPlugin(async function http (app) {
 
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
-    const endpoint = endpoints.get(socket.localPort ?? 0)
+    const endpoint = sole ?? endpoints.get(socket.localPort ?? 0)
     if (!peer || !endpoint) {
       socket.destroy()
       return
@@ -153,6 +155,7 @@ export const http = fastifyPlugin(async function http (app) {
       const bound = await listen(listener, config.host, port)
       listener.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
       endpoints.set(bound, endpoint)
+      sole = endpoints.size === 1 ? endpoint : undefined
       return bound
     }))
   }

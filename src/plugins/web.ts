@@ -7,6 +7,16 @@ import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
 import helmet, { type HelmetOptions } from 'helmet'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Makes an answer that is the same every time: past serialization and Fastify's headers, which cost a fifth of a short one;
+     * hooks before it and `onResponse` run. The function that is returned sends it.
+     */
+    prepare: (headers: Readonly<Record<string, string>>, body: string | Buffer) => (reply: FastifyReply, statusCode?: number) => void
+  }
+}
+
 // From src/plugins and from dist/plugins alike.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -32,9 +42,19 @@ export const HELMET: HelmetOptions = {
 
 export const web = fastifyPlugin(async function web (app) {
   const headers = helmetHeaders()
+  const flat = Object.entries(headers).flat()
+  // As an answer is sent, not as its request comes in: a prepared one has them in its array.
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.headers(headers)
     done()
+  })
+  app.decorate('prepare', (own, body) => {
+    const all = [...flat, ...Object.entries(own).flat(), 'content-length', String(Buffer.byteLength(body))]
+    return (reply, statusCode = 200) => {
+      reply.hijack()
+      reply.raw.writeHead(statusCode, all)
+      reply.raw.end(body)
+    }
   })
   await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${ROOT}web/templates`, viewExt: 'eta' })
 })

@@ -23,6 +23,7 @@ import { wsEcho } from './routes/ws-echo.ts'
 import { wsFeed } from './routes/ws-feed.ts'
 import { wsLoop } from './routes/ws-loop.ts'
 import { wsTime } from './routes/ws-time.ts'
+import { RequestLog } from './request-log.ts'
 import type { RawService, TcpService, UdpService } from './service.ts'
 import { rawServices } from './sockets/index.ts'
 
@@ -47,7 +48,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
     keepAliveTimeout: config.http.keepAliveMs,
     maxRequestsPerSocket: config.http.maxRequests,
     http: { headersTimeout: config.http.headersMs, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: config.http.maxHeaderBytes },
-    childLoggerFactory: (_logger, bindings, options, request) => app.connectionLog(request.socket).child(bindings, options)
+    childLoggerFactory: (_logger, bindings, options, { socket }) => new RequestLog(() => app.connectionLog(socket).child(bindings, options))
   }) as unknown as App
 
   await app.register(core, { config })

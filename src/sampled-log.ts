@@ -19,14 +19,18 @@ export class SampledLog {
     this.#rates = rates
   }
 
-  /** Writes one line about an address, unless it has had its share: then the next line tells how many were left out. */
-  line (logger: () => FastifyBaseLogger, network: string, fields: object, message: string): void {
+  /**
+   * Writes one line about an address, unless it has had its share: then the next line tells how many were left out.
+   * @param fields as a function where they cost something: few lines of a busy address are written.
+   */
+  line (logger: () => FastifyBaseLogger, network: string, fields: object | (() => object), message: string): void {
     if (!this.#rates.take(network)) {
       this.#untold++
       this.unlogged++
       return
     }
-    logger().info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
+    const told = typeof fields === 'function' ? fields() : fields
+    logger().info(this.#untold > 0 ? { ...told, unlogged: this.#untold } : told, message)
     this.#untold = 0
   }
 

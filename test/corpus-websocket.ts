@@ -61,7 +61,7 @@ const handshakes: readonly HandshakeRow[] = [
   ['another site\'s page at the feed', handshake({ path: '/ws/feed', others: 'Origin: http://other.example' }), 403, /"ERR_ORIGIN"/],
   ['HTTP/1.0, which knows no upgrade', handshake({ version: '1.0' }), 426],
   ['no Host', handshake().replace(/Host.*\r\n/, ''), 400, /"ERR_HOST"/],
-  ['behind a request that is not answered yet', 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n' + handshake(), []],
+  ['behind a request that is not answered yet', 'GET /api/services HTTP/1.1\r\nHost: oneloop\r\n\r\n' + handshake(), []],
   ['101 headers', handshake({ others: Array.from({ length: 96 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431, /"ERR_HTTP_MAX_HEADERS"/],
   ['2,500 headers', handshake({ others: Array.from({ length: 2500 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431],
   ['a header of 17 KiB', handshake({ others: `X: ${'a'.repeat(17_408)}` }), 431]

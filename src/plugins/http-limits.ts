@@ -80,7 +80,10 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
 /** Whether a request has one Host header: Node keeps the first and drops the others, and asks an upgrade for none. */
 function isHostRight ({ rawHeaders, httpVersion }: IncomingMessage): boolean {
   let count = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i]?.toLowerCase() === 'host') count++
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    if (name?.length === 4 && name.toLowerCase() === 'host') count++
+  }
   return count === 1 || (count === 0 && httpVersion !== '1.1')
 }
 

@@ -49,6 +49,8 @@ export const http = fastifyPlugin(async function http (app) {
   const servers: Server[] = []
   const tracked = new Map<Socket, Tracked>()
   const endpoints = new Map<number, Endpoint>()
+  /** Where HTTP has one port; asking a connection for its own is a system call. */
+  let sole: Endpoint | undefined
   const gate = new Gate(config.http)
   let isDraining = false
 
@@ -73,7 +75,7 @@ export const http = fastifyPlugin(async function http (app) {
 
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
-    const endpoint = endpoints.get(socket.localPort ?? 0)
+    const endpoint = sole ?? endpoints.get(socket.localPort ?? 0)
     if (!peer || !endpoint) {
       socket.destroy()
       return
@@ -120,23 +122,25 @@ export const http = fastifyPlugin(async function http (app) {
     if (++seen.total === config.http.maxRequests) seen.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
     done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  // Not async, as those before the route: a promise a hook costs more than what this one does.
+  app.addHook('onResponse', (request, reply, done) => {
     const { socket } = request.raw
     const seen = tracked.get(socket)
-    if (!seen) return
+    if (!seen) return done()
     // The probe's ten a second would hide all others.
     if (!app.loop.probePeers.has(seen.connection.peer)) {
-      connections.log.line(() => request.log, seen.connection.network, {
+      connections.log.line(() => request.log, seen.connection.network, () => ({
         method: request.method,
         url: printable(request.originalUrl),
         status: reply.statusCode,
         durationMs: Math.round(reply.elapsedTime)
-      }, 'request')
+      }), 'request')
     }
     seen.requests--
     count(socket, seen)
     // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
     if ((isDraining || seen.total >= config.http.maxRequests) && seen.requests === 0) socket.destroySoon()
+    done()
   })
 
   for (const [index, endpoint] of endpointsOf(DESCRIPTION, config).entries()) {
@@ -151,6 +155,7 @@ export const http = fastifyPlugin(async function http (app) {
       const bound = await listen(listener, config.host, port)
       listener.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
       endpoints.set(bound, endpoint)
+      sole = endpoints.size === 1 ? endpoint : undefined
       return bound
     }))
   }

@@ -1,32 +1,68 @@
 /** What every HTTP answer has: security headers; and what the page is made of: templates. */
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import fastifyHelmet from '@fastify/helmet'
 import fastifyView from '@fastify/view'
 import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
+import helmet, { type HelmetOptions } from 'helmet'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Makes an answer that is the same every time: past serialization and Fastify's headers, which cost a fifth of a short one;
+     * hooks before it and `onResponse` run. The function that is returned sends it.
+     */
+    prepare: (headers: Readonly<Record<string, string>>, body: string | Buffer) => (reply: FastifyReply, statusCode?: number) => void
+  }
+}
 
 // From src/plugins and from dist/plugins alike.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
+export const HELMET: HelmetOptions = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      'default-src': ["'none'"],
+      'script-src': ["'self'"],
+      'style-src': ["'self'"],
+      'img-src': ["'self'"],
+      'connect-src': ["'self'"],
+      'base-uri': ["'none'"],
+      'form-action': ["'none'"],
+      'frame-ancestors': ["'none'"]
+    }
+  },
+  // These three mean something on HTTPS only; over HTTP a browser ignores them, with a warning in its console.
+  strictTransportSecurity: false,
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false
+}
+
 export const web = fastifyPlugin(async function web (app) {
-  await app.register(fastifyHelmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        'default-src': ["'none'"],
-        'script-src': ["'self'"],
-        'style-src': ["'self'"],
-        'img-src': ["'self'"],
-        'connect-src': ["'self'"],
-        'base-uri': ["'none'"],
-        'form-action': ["'none'"],
-        'frame-ancestors': ["'none'"]
-      }
-    },
-    // These three mean something on HTTPS only; over HTTP a browser ignores them, with a warning in its console.
-    strictTransportSecurity: false,
-    crossOriginOpenerPolicy: false,
-    originAgentCluster: false
+  const headers = helmetHeaders()
+  const flat = Object.entries(headers).flat()
+  // As an answer is sent, not as its request comes in: a prepared one has them in its array.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    reply.headers(headers)
+    done()
+  })
+  app.decorate('prepare', (own, body) => {
+    const all = [...flat, ...Object.entries(own).flat(), 'content-length', String(Buffer.byteLength(body))]
+    return (reply, statusCode = 200) => {
+      reply.hijack()
+      reply.raw.writeHead(statusCode, all)
+      reply.raw.end(body)
+    }
   })
   await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${ROOT}web/templates`, viewExt: 'eta' })
 })
+
+/** Asked once: helmet works them out anew for every request, and sets them one by one, which cost a third of an answer. */
+function helmetHeaders (): Record<string, string> {
+  const request = new IncomingMessage(new Socket())
+  const response = new ServerResponse(request)
+  helmet(HELMET)(request, response, (error) => { if (error) throw error })
+  return Object.fromEntries(response.getHeaderNames().map((name) => [name, String(response.getHeader(name))]))
+}

@@ -20,11 +20,13 @@ export async function assets (app: FastifyInstance): Promise<void> {
       if (type === undefined) continue
       const bytes = readFileSync(`${folder}${name}`)
       const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`
+      // Asked for again with each page: a page and its script are of one version.
+      const headers = { 'cache-control': 'public, max-age=0', etag }
+      const whole = app.prepare({ ...headers, 'content-type': type }, bytes)
       // Each file is a route of its own, so that 404 and 405 hold for files too.
-      app.get(`/assets/${name}`, async (request, reply) => {
-        // Asked for again with each page: a page and its script are of one version.
-        reply.headers({ 'cache-control': 'public, max-age=0', etag, 'content-type': type })
-        return request.headers['if-none-match'] === etag ? reply.code(304).send() : bytes
+      app.get(`/assets/${name}`, (request, reply) => {
+        if (request.headers['if-none-match'] === etag) reply.code(304).headers(headers).send()
+        else whole(reply)
       })
     }
   }

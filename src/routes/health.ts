@@ -1,11 +1,15 @@
 /** Liveness and readiness, for an orchestrator's probes. */
 import type { FastifyInstance } from 'fastify'
 
-export async function health (app: FastifyInstance): Promise<void> {
-  app.get('/healthz', { config: { isVital: true } }, async () => ({ status: 'ok' }))
+const HEADERS = { 'content-type': 'application/json; charset=utf-8' }
 
-  app.get('/readyz', { config: { isVital: true } }, async (_request, reply) => {
-    if (app.isReady()) return { status: 'ready' }
-    return reply.code(503).send({ status: 'unready' })
-  })
+export async function health (app: FastifyInstance): Promise<void> {
+  const answer = (status: string) => app.prepare(HEADERS, JSON.stringify({ status }))
+  const ok = answer('ok')
+  const ready = answer('ready')
+  const unready = answer('unready')
+
+  app.get('/healthz', { config: { isVital: true } }, (_request, reply) => ok(reply))
+
+  app.get('/readyz', { config: { isVital: true } }, (_request, reply) => app.isReady() ? ready(reply) : unready(reply, 503))
 }

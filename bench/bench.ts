@@ -22,7 +22,11 @@ import { renderMarkdown, renderText, type Table } from './table.ts'
 import { targets, type Target } from './targets.ts'
 
 const WAIT_MS = 20_000
+const ALL_WAITS_MS = 900_000
 const QUICK_WAIT_MS = 2000
+const QUICK_ALL_WAITS_MS = 10_000
+/** It takes less than two minutes, the build and the last round included. */
+const QUICK_MS = 95_000
 const WARMUP_SECONDS = 0.3
 const QUICK_WARMUP_SECONDS = 0.2
 
@@ -70,18 +74,25 @@ async function main (options: BenchOptions): Promise<number> {
   const facts = circumstances(options, chosen, missing, generator, pins.isPinned)
   say(`${facts.join('\n')}\n`)
 
+  const deadline = options.isQuick ? performance.now() + QUICK_MS : Infinity
   const bench = new Bench({
     rounds: options.rounds,
     window: { seconds: options.seconds, warmup: options.isQuick ? QUICK_WARMUP_SECONDS : WARMUP_SECONDS },
     pinning: pins,
     generator: generatorWords(generator),
-    longestWaitMs: options.isQuick ? QUICK_WAIT_MS : WAIT_MS,
+    waitMs: options.isQuick ? QUICK_WAIT_MS : WAIT_MS,
+    allWaitsMs: options.isQuick ? QUICK_ALL_WAITS_MS : ALL_WAITS_MS,
+    deadline,
     isShared: options.isQuick,
     ...(options.hold !== undefined && { holdConnections: options.hold })
   })
   const runs: ScenarioRun[] = []
   const tables: Table[] = []
   for (const scenario of options.scenarios) {
+    if (performance.now() > deadline) {
+      say(`${scenario.name} is left out: the time is up\n`)
+      continue
+    }
     const run = await bench.run(scenario, chosen)
     if (run.measured.length === 0 && Object.keys(run.failures).length === 0) continue
     runs.push(run)

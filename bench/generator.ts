@@ -18,12 +18,17 @@ export const generatorWords = (name: GeneratorName): string[] => name === 'c'
   ? [compiled('load.c')]
   : [process.execPath, '--import', import.meta.resolve('tsx'), fileURLToPath(new URL('load/load.ts', import.meta.url))]
 
-export interface Window { readonly seconds: number, readonly warmup: number }
+export interface Window {
+  readonly seconds: number
+  readonly warmup: number
+  /** Time for the connections to open. */
+  readonly opening?: number
+}
 
 /** The command line for a load; `pid` is the server's. */
-export function loadWords (load: Load, { host, port, path }: Endpoint, { seconds, warmup }: Window, pid: number): string[] {
+export function loadWords (load: Load, { host, port, path }: Endpoint, { seconds, warmup, opening }: Window, pid: number): string[] {
   const isLocal = host.startsWith('127.')
-  const numbers = { port, seconds, warmup, pid, connections: load.connections, size: load.size, depth: load.depth, sources: isLocal && process.platform === 'linux' ? load.sources : undefined }
+  const numbers = { port, seconds, warmup, opening, pid, connections: load.connections, size: load.size, depth: load.depth, sources: isLocal && process.platform === 'linux' ? load.sources : undefined }
   return [
     load.mode,
     '--host', host,

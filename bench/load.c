@@ -34,9 +34,9 @@
 static struct {
   const char *mode, *host, *path;
   long port, connections, size, depth, sources, pid;
-  double seconds, warmup;
+  double seconds, warmup, opening;
   bool is_text, is_varying, is_remote;
-} options = {.host = "127.0.0.1", .path = "/", .connections = 1, .size = 64, .depth = 1, .sources = 1, .seconds = 1, .warmup = 0.3};
+} options = {.host = "127.0.0.1", .path = "/", .connections = 1, .size = 64, .depth = 1, .sources = 1, .seconds = 1, .warmup = 0.3, .opening = 10};
 
 static void usage (const char *why) {
   fprintf(stderr, "load: %s\n", why);
@@ -60,6 +60,7 @@ static void read_options (int count, char **words) {
     else if (!strcmp(name, "--path")) options.path = words[i];
     else if (!strcmp(name, "--seconds")) options.seconds = atof(words[i]);
     else if (!strcmp(name, "--warmup")) options.warmup = atof(words[i]);
+    else if (!strcmp(name, "--opening")) options.opening = atof(words[i]);
     else {
       is_known = false;
       for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
@@ -70,6 +71,7 @@ static void read_options (int count, char **words) {
   }
   if (options.port < 1 || options.port > 65535) usage("--port takes 1-65535");
   if (!(options.seconds > 0 && options.seconds <= MAX_SECONDS) || !(options.warmup >= 0 && options.warmup <= MAX_SECONDS)) usage("--seconds and --warmup take at most 60");
+  if (!(options.opening > 0 && options.opening <= MAX_SECONDS)) usage("--opening takes at most 60");
   if (options.connections < 1 || options.connections > MAX_CONNECTIONS) usage("--connections takes 1-60000");
   if (options.size < 1 || options.size > 1048576 || options.depth < 1 || options.depth > 65536) usage("--size takes 1-1048576, --depth 1-65536");
   if (options.sources < 1 || options.sources > 250) usage("--sources takes 1-250");
@@ -596,9 +598,9 @@ static void run_connections (bool is_stream) {
   make_connections(options.connections);
   for (long i = 0; i < options.connections; i++) open_connection(&connections[i]);
   if (is_stream) {
-    run_until(after(10), is_settled);
+    run_until(after(options.opening), is_settled);
     for (long i = 0; i < options.connections; i++) {
-      if (connections[i].state != OPEN && connections[i].state != CLOSED) fail(&connections[i], &connect_errors, "no answer within 10 s");
+      if (connections[i].state != OPEN && connections[i].state != CLOSED) fail(&connections[i], &connect_errors, "not open in time");
     }
   }
   measure();

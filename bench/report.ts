@@ -33,22 +33,27 @@ const isGeneratorFull = (run: ScenarioRun, target: string): boolean =>
 
 function notesOf (run: ScenarioRun, targets: readonly string[], base: string): string[] {
   const others = run.others.map((share) => share === undefined ? NONE : number(share, 1)).join(' ')
+  const { kind } = run.scenario
+  const ratios = kind === 'single' ? `×${base}: CPU per operation, median of the ratios within a round. ` : kind === 'hold' ? `×${base}: CPU per connection opened. ` : ''
   return [
-    `×${base}: CPU per operation, median of the ratios within a round. CPUs taken by others before each round: ${others}`,
-    ...(targets.some((target) => isGeneratorFull(run, target)) ? [`${LIMITED} the load generator, not the server, was the limit: ops/s and latencies are its own`] : []),
+    `${ratios}CPUs taken by others before each round: ${others}`,
+    ...(kind === 'single' && targets.some((target) => isGeneratorFull(run, target)) ? [`${LIMITED} the load generator, not the server, was the limit: ops/s and latencies are its own`] : []),
     ...run.notes,
     ...Object.entries(run.failures).map(([target, why]) => `${target}: ${why}`)
   ]
 }
+
+const memory = (run: ScenarioRun, target: string) =>
+  number((middle(run, target, ({ residentKb }) => residentKb) ?? Number.NaN) / 1024, 0)
 
 const costs = (run: ScenarioRun, target: string, base: string): string[] => [
   time(middle(run, target, ({ cpuUsPerOperation }) => cpuUsPerOperation)),
   number(cpuRatio(run, target, base), 2),
   number(middle(run, target, ({ serverCpu }) => serverCpu), 2),
   number(middle(run, target, ({ generatorCpu }) => generatorCpu), 2),
-  number((middle(run, target, ({ residentKb }) => residentKb) ?? Number.NaN) / 1024, 0)
+  memory(run, target)
 ]
-const COSTS = ['server CPU', 'generator CPU', 'RSS MB'] as const
+const COSTS = ['server CPU', 'generator CPU', 'RSS MB']
 
 function errorsCell (run: ScenarioRun, target: string): string {
   const lost = total(run, target, ({ lost }) => lost)
@@ -73,15 +78,16 @@ function singleTable (run: ScenarioRun, targets: readonly string[], base: string
   }
 }
 
-function mixedTable (run: ScenarioRun, targets: readonly string[], base: string): Pick<Table, 'header' | 'rows'> {
+/** Operations of different protocols are no sum that says anything, least of all with a flood among them: the rows tell what each client saw. */
+function mixedTable (run: ScenarioRun, targets: readonly string[]): Pick<Table, 'header' | 'rows'> {
   return {
-    header: ['target', 'client', 'ops/s', 'p50', 'p90', 'p99', 'CPU/op', `×${base}`, ...COSTS, 'errors'],
+    header: ['target', 'client', 'ops/s', 'p50', 'p90', 'p99', 'server CPU', 'RSS MB', 'errors'],
     rows: targets.flatMap((target) => Object.keys(run.scenario.loads).map((name, i) => [
       i === 0 ? target : '',
       name,
       number(middle(run, target, part(name, ({ operations, seconds }) => operations / seconds)), 0),
       ...latencies(run, target, name, ['p50', 'p90', 'p99']),
-      ...(i === 0 ? [...costs(run, target, base), errorsCell(run, target)] : Array.from({ length: COSTS.length + 3 }, () => ''))
+      ...(i === 0 ? [number(middle(run, target, ({ serverCpu }) => serverCpu), 2), memory(run, target), errorsCell(run, target)] : ['', '', ''])
     ]))
   }
 }
@@ -107,7 +113,7 @@ function holdTable (run: ScenarioRun, targets: readonly string[], base: string):
       ...latencies(run, target, name, ['p50']),
       time(hold(target, ({ alone99 }) => alone99)),
       ...latencies(run, target, name, ['p99']),
-      number((middle(run, target, ({ residentKb }) => residentKb) ?? Number.NaN) / 1024, 0),
+      memory(run, target),
       errorsCell(run, target)
     ])
   }

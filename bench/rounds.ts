@@ -7,6 +7,8 @@ import type { Sample } from './statistics.ts'
 import type { HoldRequest, Running, Target } from './targets.ts'
 
 const WARM: Window = { seconds: 0.4, warmup: 0 }
+/** A flood lasts so much longer that its light clients, which have that long to connect, never measure without it. */
+const FLOOD_SECONDS = 1
 
 /** One target in one round. */
 export interface Measured extends Sample {
@@ -38,7 +40,11 @@ export interface Plan {
   readonly window: Window
   readonly pinning: Pinning
   readonly generator: readonly string[]
-  readonly longestWaitMs: number
+  /** For others to leave the machine alone: before one round, and before all of them. */
+  readonly waitMs: number
+  readonly allWaitsMs: number
+  /** By performance.now(): no scenario gets a second round after it. */
+  readonly deadline: number
   /** Servers stay up from one scenario to the next. */
   readonly isShared: boolean
   readonly holdConnections?: number
@@ -71,13 +77,14 @@ function summarize (target: string, round: number, parts: Readonly<Record<string
 export class Bench {
   readonly #plan: Plan
   readonly #running = new Map<string, Running>()
+  #waited = 0
 
   constructor (plan: Plan) {
     this.#plan = plan
   }
 
   async run (scenario: Scenario, targets: readonly Target[]): Promise<ScenarioRun> {
-    const { rounds, longestWaitMs, isShared } = this.#plan
+    const { rounds, isShared, deadline } = this.#plan
     const { loads, hold, notes } = this.#fitted(scenario)
     const failures: Record<string, string> = {}
     const measured: Measured[] = []
@@ -94,7 +101,11 @@ export class Bench {
       for (const target of able) await attempt(target, async () => { await this.#load(loads, await this.#start(target), WARM) })
     }
     for (let round = 0; round < rounds; round++) {
-      others.push(await quiet(longestWaitMs))
+      if (round > 0 && performance.now() > deadline) {
+        notes.push(`${round} of ${rounds} rounds: the time is up`)
+        break
+      }
+      others.push(await this.#quiet())
       for (let i = 0; i < able.length; i++) {
         const target = able[(i + round) % able.length] as Target
         await attempt(target, async () => {
@@ -115,6 +126,14 @@ export class Bench {
 
   async stop (): Promise<void> {
     for (const name of [...this.#running.keys()]) await this.#stop(name)
+  }
+
+  async #quiet (): Promise<number | undefined> {
+    const { waitMs, allWaitsMs } = this.#plan
+    const from = performance.now()
+    const others = await quiet(Math.min(waitMs, allWaitsMs - this.#waited))
+    this.#waited += performance.now() - from
+    return others
   }
 
   /** With as many idle connections as the machine allows. */
@@ -141,10 +160,11 @@ export class Bench {
 
   async #load (loads: Readonly<Record<string, Load>>, { endpoints, pid }: Running, window: Window): Promise<Record<string, LoadResult>> {
     const { pinning, generator } = this.#plan
+    const windowOf = (part: string): Window => !loads.flood ? window : part === 'flood' ? { ...window, seconds: window.seconds + FLOOD_SECONDS } : { ...window, opening: FLOOD_SECONDS }
     return Object.fromEntries(await Promise.all(Object.entries(loads).map(async ([part, load]) => {
       const endpoint = endpoints[load.endpoint]
       if (!endpoint) throw new Error(`it has no ${load.endpoint}`)
-      return [part, await generate([...pinning.generator, ...generator, ...loadWords(load, endpoint, window, pid)])] as const
+      return [part, await generate([...pinning.generator, ...generator, ...loadWords(load, endpoint, windowOf(part), pid)])] as const
     })))
   }
 }

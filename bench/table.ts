@@ -20,7 +20,7 @@ export function number (value: number | null | undefined, digits?: number): stri
 /** A time in µs. */
 export function time (us: number | null | undefined): string {
   if (us === null || us === undefined || !Number.isFinite(us) || us === 0) return NONE
-  return us >= 1000 ? `${number(us / 1000)} ms` : `${number(us, us >= 10 ? 0 : 1)} µs`
+  return us >= 1000 ? `${number(us / 1000)} ms` : `${number(us, us >= 10 ? 0 : us >= 1 ? 1 : 2)} µs`
 }
 
 export function size (bytes: number | null | undefined): string {

@@ -2,7 +2,7 @@
  * The load generator in Node.js: a process of its own that puts one kind of load on one port, and prints one line of JSON.
  *
  *   load MODE --port P [--host 127.0.0.1] [--path /] [--connections N] [--size BYTES] [--depth N] [--sources N]
- *     [--seconds S] [--warmup S] [--pid PID] [--text] [--varying] [--remote]
+ *     [--seconds S] [--warmup S] [--opening S] [--pid PID] [--text] [--varying] [--remote]
  *
  * load.c does the same where there is gcc. Both refuse hosts other than this one without --remote, and always end.
  */

@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly sources: number
   readonly seconds: number
   readonly warmup: number
+  /** Time for the connections to open. */
+  readonly opening: number
   /** The server's process, whose CPU time and memory are told; 0: none. */
   readonly pid: number
   readonly isText: boolean
@@ -38,6 +40,7 @@ const NUMBERS = {
   sources: { default: 1, from: 1, to: 250 },
   seconds: { default: 1, from: 0.01, to: 60 },
   warmup: { default: 0.3, from: 0, to: 60 },
+  opening: { default: 10, from: 0.01, to: 60 },
   pid: { default: 0, from: 0, to: 4_194_304 }
 } as const
 
@@ -58,6 +61,7 @@ export function loadOptions (words: readonly string[]): LoadOptions {
       sources: text,
       seconds: text,
       warmup: text,
+      opening: text,
       pid: text,
       text: flag,
       varying: flag,
@@ -88,6 +92,7 @@ export function loadOptions (words: readonly string[]): LoadOptions {
     sources: number('sources'),
     seconds: number('seconds'),
     warmup: number('warmup'),
+    opening: number('opening'),
     pid: number('pid'),
     isText: values.text,
     isVarying: values.varying

@@ -5,7 +5,6 @@ import { ReplyError, type Meter } from './meter.ts'
 import { protocolFor, type Protocol, type Reader } from './protocols.ts'
 import type { LoadResult } from './result.ts'
 
-const OPEN_MS = 10_000
 const DRAIN_MS = 400
 /** One for all: each chunk is done with before the next is read. */
 const readBuffer = Buffer.alloc(524_288)
@@ -63,7 +62,7 @@ export class StreamClient {
   }
 
   giveUp (): void {
-    if (!this.isOpen && !this.socket.destroyed) this.#fail('connect', `no answer within ${OPEN_MS} ms`)
+    if (!this.isOpen && !this.socket.destroyed) this.#fail('connect', 'not open in time')
   }
 
   #open (): void {
@@ -114,10 +113,10 @@ export class StreamClient {
 }
 
 export async function runStream (meter: Meter): Promise<LoadResult> {
-  const { connections } = meter.options
+  const { connections, opening } = meter.options
   const protocol = protocolFor(meter.options)
   const clients = Array.from({ length: connections }, (_, i) => new StreamClient(meter, protocol, i))
-  await Promise.race([Promise.all(clients.map(({ settled }) => settled)), delay(OPEN_MS, undefined, { ref: false })])
+  await Promise.race([Promise.all(clients.map(({ settled }) => settled)), delay(opening * 1000, undefined, { ref: false })])
   for (const client of clients) client.giveUp()
   await meter.measure()
   // What is in flight comes home, so that the server has no dead sockets to write to.

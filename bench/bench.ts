@@ -21,9 +21,7 @@ import { costSummary, fairnessSummary } from './summary.ts'
 import { renderMarkdown, renderText, type Table } from './table.ts'
 import { targets, type Target } from './targets.ts'
 
-const WAIT_MS = 20_000
 const ALL_WAITS_MS = 900_000
-const QUICK_WAIT_MS = 2000
 const QUICK_ALL_WAITS_MS = 10_000
 /** It takes less than two minutes, the build and the last round included. */
 const QUICK_MS = 95_000
@@ -80,7 +78,7 @@ async function main (options: BenchOptions): Promise<number> {
     window: { seconds: options.seconds, warmup: options.isQuick ? QUICK_WARMUP_SECONDS : WARMUP_SECONDS },
     pinning: pins,
     generator: generatorWords(generator),
-    waitMs: options.isQuick ? QUICK_WAIT_MS : WAIT_MS,
+    waitMs: options.wait * 1000,
     allWaitsMs: options.isQuick ? QUICK_ALL_WAITS_MS : ALL_WAITS_MS,
     deadline,
     isShared: options.isQuick,

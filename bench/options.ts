@@ -13,6 +13,7 @@ export const USAGE = `npm run bench -- [SCENARIO…] [options]
   --base NAME         what ratios are to; c where gcc is, else node
   --rounds N          interleaved rounds of each scenario, 1-100 (5)
   --seconds S         of each round, 0.1-30 (1.5)
+  --wait S            before a round, for others to leave the machine alone, 0-20 (20; 2 with --quick)
   --hold N            idle connections of the hold scenarios, 1-50000 (15000)
   --generator NAME    c or node; c where gcc is
   --against URL       measures another server too: http://, ws://, tcp:// (an echo), udp:// (an echo); may be repeated
@@ -30,6 +31,7 @@ export interface BenchOptions {
   readonly base: string | undefined
   readonly rounds: number
   readonly seconds: number
+  readonly wait: number
   readonly hold: number | undefined
   readonly generator: GeneratorName | undefined
   readonly against: readonly string[]
@@ -48,9 +50,9 @@ const isGenerator = (name: string): name is GeneratorName => name === 'c' || nam
 /** Throws an OptionError that says what is wrong. */
 export function benchOptions (words: readonly string[]): BenchOptions {
   const { values, positionals } = parse(words)
-  const number = (name: 'rounds' | 'seconds' | 'hold', usual: number, low: number, high: number) => {
+  const number = (name: 'rounds' | 'seconds' | 'wait' | 'hold', usual: number, low: number, high: number) => {
     const value = values[name] === undefined ? usual : Number(values[name])
-    if (!(value >= low && value <= high) || (name !== 'seconds' && !Number.isInteger(value))) throw new OptionError(`--${name} takes ${low}-${high}`)
+    if (!(value >= low && value <= high) || (['rounds', 'hold'].includes(name) && !Number.isInteger(value))) throw new OptionError(`--${name} takes ${low}-${high}`)
     return value
   }
   const names = positionals.length > 0 ? positionals : values.quick ? QUICK : scenarios.map(({ name }) => name)
@@ -71,6 +73,7 @@ export function benchOptions (words: readonly string[]): BenchOptions {
     base: values.base,
     rounds: number('rounds', values.quick ? 3 : 5, 1, 100),
     seconds: number('seconds', values.quick ? 0.8 : 1.5, 0.1, 30),
+    wait: number('wait', values.quick ? 2 : 20, 0, 20),
     hold: values.hold === undefined ? undefined : number('hold', 0, 1, 50_000),
     generator,
     against: values.against ?? [],
@@ -101,6 +104,7 @@ function parse (words: readonly string[]) {
         base: text,
         rounds: text,
         seconds: text,
+        wait: text,
         hold: text,
         generator: text,
         against: { type: 'string', multiple: true },

@@ -182,7 +182,7 @@ t.test('the command: a wrong one exits with 2, and --list lists', async (t) => {
 
 t.test('the command measures, prints JSON, and exits with 1 where a ratio is out', async (t) => {
   const expected = join(t.testdir({ 'expected.json': '{"peer":"node","ratios":{"tcp-64-d1":0.0001}}' }), 'expected.json')
-  const { code, stdout, stderr } = await bench('tcp-64-d1', '--quick', '--rounds', '1', '--seconds', '0.2', '--targets', 'oneloop,node', '--check', '--expected', expected, '--json', '-')
+  const { code, stdout, stderr } = await bench('tcp-64-d1', '--quick', '--wait', '0', '--rounds', '1', '--seconds', '0.2', '--targets', 'oneloop,node', '--check', '--expected', expected, '--json', '-')
   const { runs } = JSON.parse(stdout) as { runs: { scenario: string, measured: Measured[] }[] }
   t.match(runs, [{ scenario: 'tcp-64-d1', measured: [{ target: 'oneloop', errors: 0 }, { target: 'node', errors: 0 }] }])
   if (process.platform !== 'linux') return
@@ -195,7 +195,7 @@ t.test('the command measures any other server by its URL', async (t) => {
   await once(server, 'listening')
   t.teardown(() => server.close())
   const file = join(t.testdir(), 'tables.md')
-  const { code, stdout } = await bench('tcp-64-d1', '--quick', '--rounds', '1', '--seconds', '0.3', '--targets', 'against', '--against', `tcp://localhost:${(server.address() as AddressInfo).port}`, '--markdown', file)
+  const { code, stdout } = await bench('tcp-64-d1', '--quick', '--wait', '0', '--rounds', '1', '--seconds', '0.3', '--targets', 'against', '--against', `tcp://localhost:${(server.address() as AddressInfo).port}`, '--markdown', file)
   t.equal(code, 0, stdout)
   t.match(stdout, /^ {2}against +[\d,]+ /m)
 })

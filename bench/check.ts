@@ -1,0 +1,41 @@
+/** Whether oneloop's costs are what they were, as ratios to a peer that every machine with Node.js has. */
+import { readFileSync } from 'node:fs'
+import { cpuRatio, targetsOf } from './report.ts'
+import type { ScenarioRun } from './rounds.ts'
+
+/** More than what noise does on a shared machine. */
+const TOLERATED = 1.5
+const SUBJECT = 'oneloop'
+
+export interface Expected {
+  readonly peer: string
+  /** By scenario: CPU of oneloop per operation, over the peer's. */
+  readonly ratios: Readonly<Record<string, number>>
+}
+
+export const readExpected = (file: string | URL = new URL('expected.json', import.meta.url)): Expected =>
+  JSON.parse(readFileSync(file, 'utf8')) as Expected
+
+export interface Checked { readonly isRight: boolean, readonly lines: readonly string[] }
+
+/** One line a scenario; the last line says what it comes to. */
+export function check (runs: readonly ScenarioRun[], { peer, ratios }: Expected): Checked {
+  const lines: string[] = []
+  let failed = 0
+  let passed = 0
+  for (const run of runs) {
+    const { name } = run.scenario
+    const expected = ratios[name]
+    const ratio = cpuRatio(run, SUBJECT, peer)
+    const errors = run.measured.filter(({ target }) => target === SUBJECT).reduce((sum, { errors }) => sum + errors, 0)
+    const outcome = (isRight: boolean, what: string) => {
+      if (isRight) passed++
+      else failed++
+      lines.push(`  ${isRight ? 'ok    ' : 'FAILED'}  ${name}: ${what}`)
+    }
+    if (!targetsOf(run).includes(SUBJECT) || errors > 0) outcome(false, `${run.failures[SUBJECT] ?? 'oneloop was not measured'}`)
+    else if (expected === undefined || ratio === undefined) lines.push(`  -       ${name}: ${expected === undefined ? 'no ratio is expected' : `no ratio to ${peer}`}`)
+    else outcome(ratio <= expected * TOLERATED, `${ratio.toFixed(2)} × ${peer}, expected ${expected.toFixed(2)}, at most ${(expected * TOLERATED).toFixed(2)}`)
+  }
+  return { isRight: failed === 0, lines: [...lines, `bench: ${passed} passed, ${failed} failed`] }
+}

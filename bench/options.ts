@@ -11,8 +11,8 @@ export const USAGE = `npm run bench -- [SCENARIO…] [options]
   --quick             ${QUICK.length} scenarios against bare Node.js (and C where gcc is), in under two minutes
   --targets A,B       of ${targets.map(({ name }) => name).join(', ')}; all that are here, if not given
   --base NAME         what ratios are to; c where gcc is, else node
-  --rounds N          interleaved rounds of each scenario, 1-100 (5)
-  --seconds S         of each round, 0.1-30 (1.5)
+  --rounds N          interleaved rounds of each scenario, 1-100 (5; 3 with --quick)
+  --seconds S         of each round, 0.1-30 (1.5; 0.7 with --quick)
   --wait S            before a round, for others to leave the machine alone, 0-20 (20; 2 with --quick)
   --hold N            idle connections of the hold scenarios, 1-50000 (15000)
   --generator NAME    c or node; c where gcc is
@@ -72,7 +72,7 @@ export function benchOptions (words: readonly string[]): BenchOptions {
     targets: chosen,
     base: values.base,
     rounds: number('rounds', values.quick ? 3 : 5, 1, 100),
-    seconds: number('seconds', values.quick ? 0.8 : 1.5, 0.1, 30),
+    seconds: number('seconds', values.quick ? 0.7 : 1.5, 0.1, 30),
     wait: number('wait', values.quick ? 2 : 20, 0, 20),
     hold: values.hold === undefined ? undefined : number('hold', 0, 1, 50_000),
     generator,

@@ -6,7 +6,8 @@ import { HOLD, HOLD_SOURCES, type Load, type Scenario } from './scenarios.ts'
 import type { Sample } from './statistics.ts'
 import type { HoldRequest, Running, Target } from './targets.ts'
 
-const WARM: Window = { seconds: 0.4, warmup: 0 }
+/** Code that has just been loaded is several times dearer than the same code later. */
+const WARM: Window = { seconds: 0.8, warmup: 0 }
 /** A flood lasts so much longer that its light clients, which have that long to connect, never measure without it. */
 const FLOOD_SECONDS = 1
 

@@ -27,7 +27,7 @@ export interface Scenario {
 }
 
 const KIB = 1024
-/** Connections that each last for one operation, from as many addresses that ports do not run out. */
+/** Connections that the client closes keep its ports for a while: from so many addresses they do not run out. */
 const CHURN_SOURCES = 16
 export const HOLD = 15_000
 export const HOLD_SOURCES = 4
@@ -46,7 +46,7 @@ const hold = (name: string, summary: string, load: Pick<Load, 'mode' | 'endpoint
 
 export const scenarios: readonly Scenario[] = [
   single('http-keepalive', '64 connections, each asks again and again', http(64)),
-  single('http-close', '64 at a time, a connection for each request', { mode: 'http-close', endpoint: 'http', connections: 64, sources: CHURN_SOURCES }),
+  single('http-close', '64 at a time, a connection for each request', { mode: 'http-close', endpoint: 'http', connections: 64 }),
   single('http-page', "oneloop's own page, 64 connections", { mode: 'http', endpoint: 'page', connections: 64, isVarying: true }),
   single('ws-16-d1', '64 WebSockets, 16 bytes, 1 in flight', ws(64, 16, 1)),
   single('ws-16-d16', '64 WebSockets, 16 bytes, 16 in flight', ws(64, 16, 16)),

@@ -4,6 +4,9 @@ import pretty from 'pino-pretty'
 
 /** Lines that a slow reader of our output has not taken yet; beyond it lines are dropped, and the loop is never held up. */
 const MAX_UNWRITTEN_CHARS = 4_194_304
+/** Lines are written together: so many characters, or what came in so long. A write of its own for each line, on another thread, cost more than a short connection. */
+const BATCH_CHARS = 8192
+const BATCH_MS = 20
 /** How long the end of the process waits for a reader of its log: a little less than what a drain keeps for its end. */
 const FLUSH_MS = 350
 
@@ -19,10 +22,21 @@ export function createLogger (level: string, isTerminal: boolean): Logger {
     const logger = pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true }))
     return Object.assign(logger, { close () {}, async flushAndClose () {} })
   }
-  // minLength 1 writes every line at once, as 0 does; but with 0 flush() waits for nothing.
-  const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: MAX_UNWRITTEN_CHARS })
-  const close = () => destination.destroy()
-  return Object.assign(pino({ level }, destination), {
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BATCH_CHARS, maxLength: MAX_UNWRITTEN_CHARS })
+  let timer: NodeJS.Timeout | undefined
+  const writeBatch = () => {
+    timer = undefined
+    destination.flush()
+  }
+  const write = (line: string) => {
+    destination.write(line)
+    timer ??= setTimeout(writeBatch, BATCH_MS).unref()
+  }
+  const close = () => {
+    clearTimeout(timer)
+    destination.destroy()
+  }
+  return Object.assign(pino({ level }, { write }), {
     close,
     async flushAndClose () {
       await new Promise<void>((resolve) => {

@@ -10,6 +10,9 @@ import { TcpReader, type Reading, type Taker } from './tcp-reader.ts'
 /** How long a draining server waits for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
 
+/** Silence after which the system asks whether the client is still there. */
+const KEEP_ALIVE_MS = 30_000
+
 /** What all sessions of the runner share. */
 export interface TcpRunner extends Reading {
   readonly limits: Config['tcp']
@@ -31,6 +34,7 @@ export class TcpSession implements TcpClient, Taker {
   isTaking = false
   isBorrowing = false
   #isEnding = false
+  #isKeptAlive = false
   #finTimer: NodeJS.Timeout | undefined
   /** The bytes that had been moved when the sweep saw it move, and when that was. */
   #seenBytes = 0
@@ -105,10 +109,15 @@ export class TcpSession implements TcpClient, Taker {
     if (bytes !== this.#seenBytes) {
       this.#seenBytes = bytes
       this.#seenAt = now
-    // Not one that has a timer of its own.
-    } else if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) {
-      this.#endIdle()
+      return
     }
+    if (!this.#isKeptAlive) {
+      // Here, and not at its start: four system calls, of which a short connection needs none.
+      this.#isKeptAlive = true
+      this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    }
+    // Not one that has a timer of its own.
+    if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.#endIdle()
   }
 
   /** From now on Node.js's timer, which knows how much of a write the client has taken. */

@@ -34,7 +34,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
     // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
-    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 })
+    const server = createServer({ allowHalfOpen: true, noDelay: true })
     capConnections(server, config.tcp.maxConnections, (peer) => connections.refuse(endpoint, 'TCP_MAX_CONNECTIONS', peer))
     server.on('connection', (socket: Socket) => {
       const peer = peerOf(socket)

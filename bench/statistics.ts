@@ -10,11 +10,13 @@ export function median (values: readonly (number | null | undefined)[]): number 
 
 export interface Sample { readonly target: string, readonly round: number }
 
-/** The median of a target's values over the base's of the same round. */
-export function sameRoundRatio<S extends Sample> (samples: readonly S[], target: string, base: string, read: (sample: S) => number | null | undefined): number | undefined {
-  return median(samples.filter((sample) => sample.target === target).map((sample) => {
+/** A target's values over the base's of the same round, for each round that has both. */
+export function sameRoundRatios<S extends Sample> (samples: readonly S[], target: string, base: string, read: (sample: S) => number | null | undefined): number[] {
+  return samples.filter((sample) => sample.target === target).flatMap((sample) => {
     const other = samples.find(({ target, round }) => target === base && round === sample.round)
     const [value, baseValue] = [read(sample), other && read(other)]
-    return typeof value === 'number' && typeof baseValue === 'number' && baseValue > 0 ? value / baseValue : undefined
-  }))
+    return typeof value === 'number' && typeof baseValue === 'number' && baseValue > 0 ? [value / baseValue] : []
+  })
 }
+
+export const sameRoundRatio = <S extends Sample>(...of: Parameters<typeof sameRoundRatios<S>>): number | undefined => median(sameRoundRatios(...of))

@@ -127,11 +127,13 @@ function runOf (name: string, ratio: number, errors = 0): ScenarioRun {
   return { scenario, measured: [measured('oneloop', ratio), measured('node', 1)], failures: {}, others: [], notes: [] }
 }
 
-t.test('the check fails on a ratio of more than 1.5 times the expected one, on an error, and on nothing', async (t) => {
+t.test('the check fails on a ratio that is over 1.5 times the expected one in every round, on an error, and on nothing', async (t) => {
   const expected = { peer: 'node', ratios: { 'tcp-64k': 0.4 } }
   t.equal(check([runOf('tcp-64k', 0.59)], expected).isRight, true)
   t.equal(check([runOf('tcp-64k', 0.61)], expected).isRight, false)
-  t.match(check([runOf('tcp-64k', 0.61)], expected).lines, [/FAILED +tcp-64k: 0\.61 × node, expected 0\.40, at most 0\.60/, 'bench: 0 passed, 1 failed'])
+  t.match(check([runOf('tcp-64k', 0.61)], expected).lines, [/FAILED +tcp-64k: 0\.61 × node \(0\.61 in the best round\), expected 0\.40, at most 0\.60/, 'bench: 0 passed, 1 failed'])
+  const noisy = { ...runOf('tcp-64k', 9), measured: [...runOf('tcp-64k', 9).measured, ...runOf('tcp-64k', 0.5).measured.map((one) => ({ ...one, round: 1 }))] }
+  t.equal(check([noisy], expected).isRight, true, 'one round of two')
   t.equal(check([runOf('tcp-64k', 0.4, 1)], expected).isRight, false, 'a wrong byte')
   t.equal(check([{ ...runOf('tcp-64k', 0.4), measured: [], failures: { oneloop: 'did not start' } }], expected).isRight, false, 'not measured')
   t.equal(check([runOf('udp-64', 9)], expected).isRight, true, 'nothing is expected')

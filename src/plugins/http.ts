@@ -73,6 +73,10 @@ export const http = fastifyPlugin(async function http (app) {
     return seen
   }
 
+  // The same two for all sockets.
+  function onEnd (this: Socket): void { tracked.get(this)?.connection.because('closed by client') }
+  function onClose (this: Socket): void { end(this, 'closed by service') }
+
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
     const endpoint = sole ?? endpoints.get(socket.localPort ?? 0)
@@ -89,8 +93,7 @@ export const http = fastifyPlugin(async function http (app) {
     const connection = connections.open(endpoint, peer, () => socket.destroy())
     gate.enter(connection.network)
     tracked.set(socket, { connection, requests: 0, total: 0, last: undefined, bytesRead: 0, bytesWritten: 0 })
-    socket.once('end', () => connection.because('closed by client'))
-    socket.once('close', () => end(socket, 'closed by service'))
+    socket.on('end', onEnd).on('close', onClose)
   })
   // Fastify answers these; what is left is to count them.
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -108,7 +111,10 @@ export const http = fastifyPlugin(async function http (app) {
     socket.destroy()
   }))
 
-  app.decorate('upgradeConnection', (socket) => end(socket, 'upgraded')?.connection.id)
+  app.decorate('upgradeConnection', (socket) => {
+    socket.off('end', onEnd).off('close', onClose)
+    return end(socket, 'upgraded')?.connection.id
+  })
   app.decorate('connectionOf', (socket) => tracked.get(socket)?.connection)
   app.decorate('requestsUnderWay', (socket) => tracked.get(socket)?.requests ?? 0)
   app.decorate('connectionLog', (socket) => tracked.get(socket)?.connection.log ?? app.log)

@@ -46,7 +46,6 @@ export class WebSocketReader implements Reader, Waiter {
       return
     }
     raw.prependListener('end', () => { while (this.#heldBytes > 0) this.#handOver() })
-    raw.once('close', () => { this.#heldBytes = 0; this.#held = NONE })
     const early = raw.read() as Buffer | null
     for (const chunk of [head, early]) if (chunk && chunk.length > 0) this.#hold(chunk)
   }
@@ -106,7 +105,7 @@ export class WebSocketReader implements Reader, Waiter {
 
   onTurn (): number {
     this.#isWaiting = false
-    if (this.#isStopped || this.#heldBytes === 0) return 0
+    if (this.#isStopped || this.#heldBytes === 0 || this.#raw.destroyed) return 0
     const ms = this.#handOver()
     if (this.#heldBytes > 0 && !this.#isStopped) this.#waitForTurn()
     this.#pauseOrResume()

@@ -17,17 +17,26 @@ const CONTROL_HEADER_BYTES = 6
 /** Of a message that has not come whole, what may stay while memory is short. */
 const MAX_UNFINISHED_BYTES = 65_536
 
+/** What all sessions of the runner share. */
+export interface WebSocketRunner {
+  readonly limits: Config['websocket']
+  onClosed (session: WebSocketSession): void
+}
+
+/** A WebSocket knows its session, so that all of them have the same listeners. */
+type SessionSocket = WebSocket & { session?: WebSocketSession }
+
 /** How ws is told what a message is. */
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
 export class WebSocketSession implements WebSocketClient {
   readonly remote: Peer
-  readonly #socket: WebSocket
+  readonly #socket: SessionSocket
   readonly #raw: Socket
   readonly #reader: WebSocketReader
-  readonly #connection: Connection
-  readonly #limits: Config['websocket']
+  readonly connection: Connection
+  readonly #runner: WebSocketRunner
   readonly #rate: Bucket
   #receiver: WebSocketReceiver = {}
   #isAlive = true
@@ -40,35 +49,30 @@ export class WebSocketSession implements WebSocketClient {
   /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
   #readBefore: number
 
-  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, remote: Peer, connection: Connection, limits: Config['websocket']) {
+  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, remote: Peer, connection: Connection, runner: WebSocketRunner) {
     this.remote = remote
-    this.#socket = socket
+    this.#socket = Object.assign(socket, { session: this })
     this.#raw = raw
     this.#reader = reader
-    this.#connection = connection
-    this.#limits = limits
-    this.#rate = new Bucket(limits.rate, reader.now)
+    this.connection = connection
+    this.#runner = runner
+    this.#rate = new Bucket(runner.limits.rate, reader.now)
     this.#readBefore = raw.bytesRead
   }
 
   start (service: WebSocketService): void {
-    this.#socket.on('close', (code) => {
-      if (code === ABNORMAL && this.#isClosing && !this.#raw.errored) this.#connection.crossed('WS_CLOSE_MS')
-      this.#guard(() => this.#receiver.close?.())
-      this.#connection.closed(`close code ${code}`)
-    })
+    this.#socket.on('close', onClose).on('error', onError)
     this.#guard(() => {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { message: receiver }
       else if (receiver) this.#receiver = receiver
     })
-    this.#socket.on('pong', (data) => this.#onControl(data)).on('ping', (data) => this.#onControl(data))
-    this.#socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
+    this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage)
   }
 
   /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
   ping (): void {
-    if (!this.#isAlive) return this.#connection.destroyFor('WS_PING_MS', 'no pong')
+    if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
   }
@@ -78,8 +82,8 @@ export class WebSocketSession implements WebSocketClient {
     const limit = LIMITS[error.code ?? '']
     // ws has sent its close frame.
     this.#isClosing = true
-    if (limit) this.#connection.crossed(limit)
-    else this.#connection.failed(error)
+    if (limit) this.connection.crossed(limit)
+    else this.connection.failed(error)
   }
 
   /** Gives back what an unfinished message holds: together they may hold more than there is. */
@@ -96,30 +100,37 @@ export class WebSocketSession implements WebSocketClient {
     this.#socket.terminate()
   }
 
+  onClose (code: number): void {
+    this.#runner.onClosed(this)
+    if (code === ABNORMAL && this.#isClosing && !this.#raw.errored) this.connection.crossed('WS_CLOSE_MS')
+    this.#guard(() => this.#receiver.close?.())
+    this.connection.closed(`close code ${code}`)
+  }
+
   get isBehind (): boolean {
-    return this.#socket.bufferedAmount > this.#limits.pauseBytes
+    return this.#socket.bufferedAmount > this.#runner.limits.pauseBytes
   }
 
   send (message: Uint8Array | string, isBinary = typeof message !== 'string'): void {
     const socket = this.#socket
     if (socket.readyState !== socket.OPEN) return
-    if (socket.bufferedAmount > this.#limits.maxUnsentBytes) return this.#connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
+    if (socket.bufferedAmount > this.#runner.limits.maxUnsentBytes) return this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
     const bytes = Buffer.byteLength(message)
     // A callback for each message costs as much as counting it.
-    const mayBeBehind = socket.bufferedAmount + bytes > this.#limits.pauseBytes
+    const mayBeBehind = socket.bufferedAmount + bytes > this.#runner.limits.pauseBytes
     socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? this.#onSent : undefined)
     this.#reader.flushLarge()
-    this.#connection.sent(bytes)
+    this.connection.sent(bytes)
     // A client that does not read is not read.
     if (!mayBeBehind || !this.isBehind || this.#isHeldBack) return
-    this.#connection.endpoint.crossings.add('WS_PAUSE_BYTES')
+    this.connection.endpoint.crossings.add('WS_PAUSE_BYTES')
     this.#isHeldBack = true
     this.#reader.stop()
   }
 
   close (code: number, reason: string, limit?: string): void {
-    if (limit === undefined) this.#connection.because(reason)
-    else this.#connection.crossed(limit, reason)
+    if (limit === undefined) this.connection.because(reason)
+    else this.connection.crossed(limit, reason)
     this.#isClosing = true
     this.#socket.close(code, reason)
   }
@@ -133,17 +144,17 @@ export class WebSocketSession implements WebSocketClient {
     this.#reader.go()
   }
 
-  #onControl (data: Buffer): void {
+  onControl (data: Buffer): void {
     this.#readBefore += CONTROL_HEADER_BYTES + data.length
     // ws has just ended it, and says so nowhere else.
-    if (this.#raw.destroyed && !this.#connection.isEnding) return this.#connection.crossed('WS_MAX_PONGS')
+    if (this.#raw.destroyed && !this.connection.isEnding) return this.connection.crossed('WS_MAX_PONGS')
     if (!this.#isTooFast()) this.#isAlive = true
   }
 
-  #onMessage (data: RawData, isBinary: boolean): void {
+  onMessage (data: RawData, isBinary: boolean): void {
     const message = data as Buffer // binaryType is nodebuffer, ws's default
     this.#readBefore = this.#raw.bytesRead
-    this.#connection.received(message.length)
+    this.connection.received(message.length)
     if (this.#isTooFast()) return
     this.#isAlive = true
     try {
@@ -156,11 +167,11 @@ export class WebSocketSession implements WebSocketClient {
   /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
   #isTooFast (): boolean {
     if (this.#socket.readyState !== this.#socket.OPEN) {
-      if (++this.#late === this.#limits.rate.burst) this.destroy()
+      if (++this.#late === this.#runner.limits.rate.burst) this.destroy()
       return true
     }
     if (this.#rate.take(this.#reader.now)) return false
-    this.close(POLICY_VIOLATION, `more than ${this.#limits.rate.perSecond} messages a second`, 'WS_RATE')
+    this.close(POLICY_VIOLATION, `more than ${this.#runner.limits.rate.perSecond} messages a second`, 'WS_RATE')
     return true
   }
 
@@ -174,10 +185,15 @@ export class WebSocketSession implements WebSocketClient {
   }
 
   #onServiceError (err: unknown): void {
-    this.#connection.log.error({ err }, 'the service failed')
+    this.connection.log.error({ err }, 'the service failed')
     this.close(INTERNAL_ERROR, 'service failed')
   }
 }
+
+function onClose (this: SessionSocket, code: number): void { this.session?.onClose(code) }
+function onError (this: SessionSocket, error: Error): void { this.session?.failed(error) }
+function onControl (this: SessionSocket, data: Buffer): void { this.session?.onControl(data) }
+function onMessage (this: SessionSocket, data: RawData, isBinary: boolean): void { this.session?.onMessage(data, isBinary) }
 
 /** The errors of ws that tell of a crossed limit. */
 const LIMITS: Readonly<Record<string, string>> = {

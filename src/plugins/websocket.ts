@@ -17,7 +17,7 @@ import { Turn, type Waiter } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketReader } from './websocket-reader.ts'
-import { WebSocketSession } from './websocket-session.ts'
+import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
 
 const GOING_AWAY = 1001
 const TRY_AGAIN_LATER = 1013
@@ -32,10 +32,17 @@ const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
-  const sessions = new Map<WebSocket, WebSocketSession>()
+  const sessions = new Set<WebSocketSession>()
   const gate = new Gate(config.websocket)
   const turn = new Turn(TURN_MS)
   const memory = Buffer.allocUnsafeSlow(READ_BYTES)
+  const runner: WebSocketRunner = {
+    limits: config.websocket,
+    onClosed (session) {
+      gate.leave(session.connection.network)
+      sessions.delete(session)
+    }
+  }
   /** What came with a handshake: the session's reader hands it over. */
   const heads = new WeakMap<Duplex, Buffer>()
 
@@ -80,7 +87,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     options,
     preClose (done) {
       clearInterval(heartbeat)
-      for (const session of sessions.values()) session.close(GOING_AWAY, 'server draining')
+      for (const session of sessions) session.close(GOING_AWAY, 'server draining')
       app.websocketServer.close()
       done()
     }
@@ -89,7 +96,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   // After the reads of this turn: where the process was stopped for longer than a beat, the pongs are there, but unread.
   const heartbeat = setInterval(() => turn.wait(new Heartbeat(turn, sessions.values())), config.websocket.pingMs).unref()
 
-  app.pressure.onMemoryShort = () => { for (const session of sessions.values()) session.onMemoryShort() }
+  app.pressure.onMemoryShort = () => { for (const session of sessions) session.onMemoryShort() }
 
   const http = app.endpoints.find(({ transport }) => transport === 'http')
   if (!http) throw new Error('the websocket plugin goes after the http plugin')
@@ -119,7 +126,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
       },
       wsHandler (socket, request) {
         const { socket: raw } = request.raw
-        forgetRequest(socket, raw, (error) => sessions.get(socket)?.failed(error))
+        forgetRequest(socket, raw)
         const peer = peerOf(raw)
         const id = app.upgradeConnection(raw)
         if (!peer) return socket.terminate()
@@ -131,13 +138,9 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
         }
         const connection = connections.open(endpoint, peer, () => session.destroy(), id)
         const reader = new WebSocketReader(socket, raw, turn, memory)
-        const session: WebSocketSession = new WebSocketSession(socket, raw, reader, peer, connection, config.websocket)
+        const session: WebSocketSession = new WebSocketSession(socket, raw, reader, peer, connection, runner)
         gate.enter(connection.network)
-        sessions.set(socket, session)
-        socket.once('close', () => {
-          gate.leave(connection.network)
-          sessions.delete(socket)
-        })
+        sessions.add(session)
         session.start(service)
         reader.start(app.readInto, heads.get(raw) ?? NO_HEAD)
         heads.delete(raw)
@@ -170,12 +173,11 @@ class Heartbeat implements Waiter {
 
 /**
  * Lets go of the handshake's request and its answer, which the plugin and Node.js keep as long as the WebSocket lives, by a
- * listener and by the socket: 4 KB of the 14 KB that an idle one cost.
- * @param onError told of a broken frame, which ws has answered with its close code (RFC 6455, section 7.4.1), and of a broken connection.
+ * listener and by the socket: 4 KB of the 14 KB that an idle one cost. What ws has found broken it has answered with its close code
+ * already (RFC 6455, section 7.4.1): the session only notes it.
  */
-function forgetRequest (socket: WebSocket, raw: Socket, onError: (error: Error) => void): void {
-  socket.removeAllListeners('error')
-  socket.on('error', onError)
+function forgetRequest (socket: WebSocket, raw: Socket): void {
+  socket.removeAllListeners('error').on('error', () => {})
   const { _httpMessage: response } = raw as Socket & { _httpMessage?: ServerResponse | null }
   response?.detachSocket(raw)
 }

@@ -50,6 +50,11 @@ export class WebSocketReader implements Reader, Waiter {
     for (const chunk of [head, early]) if (chunk && chunk.length > 0) this.#hold(chunk)
   }
 
+  /** Whether something has come that will be handed over soon. */
+  get isHolding (): boolean {
+    return this.#heldBytes > 0 && !this.#isStopped
+  }
+
   /** Nothing more is handed over, and what came is kept unread, until `go`. */
   stop (): void {
     this.#isStopped = true

@@ -72,7 +72,8 @@ export class WebSocketSession implements WebSocketClient {
 
   /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
   ping (): void {
-    if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
+    // Its pong may be among what waits for its turn.
+    if (!this.#isAlive && !this.#reader.isHolding) return this.connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
   }

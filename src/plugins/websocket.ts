@@ -93,8 +93,9 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
   })
 
-  // After the reads of this turn: where the process was stopped for longer than a beat, the pongs are there, but unread.
-  const heartbeat = setInterval(() => turn.wait(new Heartbeat(turn, sessions.values())), config.websocket.pingMs).unref()
+  // After the reads of this turn, and what they let wait: where the process was stopped for longer than a beat, the pongs are there, but unread.
+  const beat = () => turn.wait(new Heartbeat(turn, sessions.values()))
+  const heartbeat = setInterval(() => setImmediate(beat), config.websocket.pingMs).unref()
 
   app.pressure.onMemoryShort = () => { for (const session of sessions) session.onMemoryShort() }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { descriptorLimit } from '../src/descriptors.ts'
 import { found } from './programs.ts'
 
 const GIB = 1024 ** 3
@@ -47,12 +48,6 @@ export async function quiet (longestMs: number): Promise<number | undefined> {
     if (others < QUIET || performance.now() > until) return others
     await delay(PAUSE_MS)
   }
-}
-
-function descriptorLimit (): number {
-  const report = process.report.getReport() as { userLimits?: { open_files?: { hard: number | 'unlimited' } } }
-  const hard = report.userLimits?.open_files?.hard
-  return typeof hard === 'number' ? hard : Infinity
 }
 
 function ephemeralPorts (): number {

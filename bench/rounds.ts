@@ -111,7 +111,6 @@ export class Bench {
         const target = able[(i + round) % able.length] as Target
         await attempt(target, async () => {
           const result = summarize(target.name, round, await this.#load(loads, await this.#start(target, hold), this.#plan.window))
-          if (hold) await this.#stop(target.name)
           const note = Object.values(result.parts).find((part) => part.note)?.note
           const silent = Object.entries(result.parts).filter(([, { operations }]) => operations === 0).map(([part]) => part)
           if (silent.length > 0) failures[target.name] = `no operations of ${silent.join(', ')}${note ? `: ${note}` : ''}`

@@ -40,8 +40,8 @@ export function createLogger (level: string, isTerminal: boolean): Logger {
     close,
     async flushAndClose () {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, FLUSH_MS)
-        destination.flush(() => { clearTimeout(timer); resolve() })
+        const deadline = setTimeout(resolve, FLUSH_MS)
+        destination.flush(() => { clearTimeout(deadline); resolve() })
       })
       close()
     }

@@ -1,5 +1,8 @@
 /** Fairness: what one protocol may spend of a turn of the event loop before everybody else is served. */
 
+/** What each protocol may spend of a turn before its other clients wait. */
+export const SHARE_MS = 0.5
+
 export interface Waiter {
   /** Returns the milliseconds that it has spent, or that it has only begun to spend. */
   onTurn (): number

@@ -20,7 +20,7 @@ interface FrameOptions {
 }
 
 /** One frame (RFC 6455, section 5.2), one character a byte; its mask is not zero, so that a server which forgets to unmask is seen. */
-function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMasked = true, claimed = BigInt(Buffer.byteLength(text, 'latin1')) }: FrameOptions = {}): string {
+export function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMasked = true, claimed = BigInt(Buffer.byteLength(text, 'latin1')) }: FrameOptions = {}): string {
   const payload = Buffer.from(text, 'latin1')
   const mask = isMasked ? Buffer.from([0x37, 0xfa, 0x21, 0x3d]) : Buffer.alloc(0)
   if (isMasked) for (let i = 0; i < payload.length; i++) payload[i] = (payload[i] ?? 0) ^ (mask[i % 4] ?? 0)

@@ -54,7 +54,7 @@ t.test('every answer has the headers that helmet itself sets, once each: pages, 
   }, 'the address has used up its requests')
 })
 
-t.test('a prepared answer is accounted for as any other', async (t) => {
+t.test('a prepared answer is accounted for like every other', async (t) => {
   const { log, target, endpoint, events } = await serverFor(t, { HTTP_MAX_REQUESTS: '3' })
   const socket = await connect(target('http'))
   socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /api/services HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n')

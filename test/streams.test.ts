@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
 import { Turn } from '../src/turn.ts'
+import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
@@ -40,13 +41,8 @@ async function withUserBuffer (t: Test, method: unknown): Promise<TestServer> {
 
 const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way'))
 
-/** A masked frame of a client (RFC 6455, section 5.2) with a mask of zeros. */
-function frame (payload: Buffer | string, opcode = 2, isFinal = true): Buffer {
-  const data = Buffer.from(payload)
-  const head = data.length < 126 ? Buffer.from([0, 0x80 | data.length]) : Buffer.from([0, 0x80 | 126, data.length >> 8, data.length & 255])
-  head[0] = (isFinal ? 0x80 : 0) | opcode
-  return Buffer.concat([head, Buffer.alloc(4), data])
-}
+const frame = (text: string, opcode = 2, isLast = true): Buffer => Buffer.from(frameText(opcode, text, { isLast }), 'latin1')
+const BYE = frame('\x03\xe8', 8)
 
 /** The frames of a server, each as `opcode:payload`, from everything that came after its handshake. */
 function frames (bytes: Buffer): string[] {
@@ -138,7 +134,7 @@ for (const [title, start] of [
       const texts = numbered(6000)
       const all = texts.map((text) => frame(text))
       socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...all.slice(0, 20)]))
-      socket.write(Buffer.concat([...all.slice(20), frame(Buffer.from([3, 0xe8]), 8), frame('late')]))
+      socket.write(Buffer.concat([...all.slice(20), BYE, frame('late')]))
       const answers = frames(await received)
       t.same(answers.slice(0, -1), binary(texts))
       t.match(answers.at(-1), /^8:/)
@@ -147,7 +143,7 @@ for (const [title, start] of [
     t.test('pings and fragments between them keep their place', async (t) => {
       const socket = await connect(target('http'))
       const received = readAll(socket)
-      const batch = Buffer.concat([frame('a'), frame('b', 2, false), frame('p', 9), frame('c', 0), frame('d', 1), frame('q', 9), frame(Buffer.from([3, 0xe8]), 8)])
+      const batch = Buffer.concat([frame('a'), frame('b', 2, false), frame('p', 9), frame('c', 0), frame('d', 1), frame('q', 9), BYE])
       socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), batch]))
       t.same(frames(await received).slice(0, -1), ['2:a', '10:p', '2:bc', '1:d', '10:q'])
     })
@@ -168,7 +164,7 @@ for (const [title, start] of [
       await once(socket, 'data')
       socket.pause()
       const texts = Array.from({ length: 12_000 }, (_, i) => `${i} ${'x'.repeat(1000)}`)
-      socket.write(Buffer.concat([...texts.map((text) => frame(text)), frame(Buffer.from([3, 0xe8]), 8)]))
+      socket.write(Buffer.concat([...texts.map((text) => frame(text)), BYE]))
       await settled(() => server.endpoint('ws-echo').bytesIn)
       t.ok(socket.writableLength > 0, 'it is not read')
       const rest = readAll(socket)

@@ -5,7 +5,7 @@ import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import type { TcpService } from '../service.ts'
-import { Turn } from '../turn.ts'
+import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
@@ -14,8 +14,6 @@ import { TcpSession, type TcpRunner } from './tcp-session.ts'
 
 /** How often the runner looks for connections that have been silent or have lived for too long. */
 const SWEEP_MS = 1000
-/** What streams may spend of one turn of the loop. */
-const TURN_MS = 0.5
 
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
@@ -25,7 +23,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
     limits: config.tcp,
     readInto: app.readInto,
     memory: new ReadMemory(),
-    turn: new Turn(TURN_MS),
+    turn: new Turn(SHARE_MS),
     onClosed (session) {
       session.gate.leave(session.connection.network)
       sessions.delete(session)

@@ -48,6 +48,7 @@ export class WebSocketReader implements Reader, Waiter {
     raw.prependListener('end', () => { while (this.#heldBytes > 0) this.#handOver() })
     const early = raw.read() as Buffer | null
     for (const chunk of [head, early]) if (chunk && chunk.length > 0) this.#hold(chunk)
+    this.#arrange()
   }
 
   /** Whether something has come that will be handed over soon. */
@@ -55,16 +56,19 @@ export class WebSocketReader implements Reader, Waiter {
     return this.#heldBytes > 0 && !this.#isStopped
   }
 
+  get isStopped (): boolean {
+    return this.#isStopped
+  }
+
   /** Nothing more is handed over, and what came is kept unread, until `go`. */
   stop (): void {
     this.#isStopped = true
-    this.#pauseOrResume()
+    this.#arrange()
   }
 
   go (): void {
     this.#isStopped = false
-    if (this.#heldBytes > 0) this.#waitForTurn()
-    this.#pauseOrResume()
+    this.#arrange()
   }
 
   /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
@@ -84,60 +88,41 @@ export class WebSocketReader implements Reader, Waiter {
   }
 
   onRead (bytes: number): boolean {
-    // ws keeps parts of it until their message is whole, and a service may keep that.
-    const chunk = Buffer.from(this.#memory.subarray(0, bytes))
-    if (this.#heldBytes > 0 || this.#isStopped || this.#turn.isOver) {
-      this.#hold(chunk)
-    } else {
-      this.#turn.spend(this.#handSlice(chunk))
-    }
-    this.#pauseOrResume()
+    const isNext = this.#heldBytes === 0 && !this.#isStopped && !this.#turn.isOver
+    // A copy: ws keeps parts of it until their message is whole, and a service may keep that.
+    this.#hold(Buffer.from(this.#memory.subarray(0, bytes)))
+    if (isNext) this.#turn.spend(this.#handOver())
+    this.#arrange()
     return true
-  }
-
-  #hold (chunk: Buffer): void {
-    if (this.#held === NONE) this.#held = []
-    this.#held.push(chunk)
-    this.#heldBytes += chunk.length
-    if (!this.#isStopped) this.#waitForTurn()
-  }
-
-  #waitForTurn (): void {
-    if (this.#isWaiting) return
-    this.#isWaiting = true
-    this.#turn.wait(this)
   }
 
   onTurn (): number {
     this.#isWaiting = false
     if (this.#isStopped || this.#heldBytes === 0 || this.#raw.destroyed) return 0
     const ms = this.#handOver()
-    if (this.#heldBytes > 0 && !this.#isStopped) this.#waitForTurn()
-    this.#pauseOrResume()
+    this.#arrange()
     return ms
   }
 
-  /** Hands over a slice of what is held. */
-  #handOver (): number {
-    const chunk = this.#held.shift() as Buffer
-    this.#heldBytes -= chunk.length
-    return this.#handSlice(chunk)
+  #hold (chunk: Buffer): void {
+    if (this.#held === NONE) this.#held = []
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
   }
 
-  /** Hands over the first slice of a chunk, and holds the rest. Returns the milliseconds that it took. */
-  #handSlice (chunk: Buffer): number {
-    const sliceBytes = this.#sliceBytes
+  /** Hands over a slice of what is held. Returns the milliseconds that it took. */
+  #handOver (): number {
     const startedAt = this.now = performance.now()
+    const sliceBytes = this.#sliceBytes
+    const chunk = this.#held[0] as Buffer
     const isWhole = chunk.length <= sliceBytes
-    if (!isWhole) {
-      if (this.#held === NONE) this.#held = []
-      this.#held.unshift(chunk.subarray(sliceBytes))
-      this.#heldBytes += chunk.length - sliceBytes
-      if (!this.#isStopped) this.#waitForTurn()
-    }
+    const slice = isWhole ? chunk : chunk.subarray(0, sliceBytes)
+    if (isWhole) this.#held.shift()
+    else this.#held[0] = chunk.subarray(sliceBytes)
+    this.#heldBytes -= slice.length
     this.#raw.cork()
     // To ws, as long as it listens: not after a close frame, nor after a broken one.
-    this.#raw.emit('data', isWhole ? chunk : chunk.subarray(0, sliceBytes))
+    this.#raw.emit('data', slice)
     this.#raw.uncork()
     const ms = performance.now() - startedAt
     if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, sliceBytes >> 1)
@@ -145,11 +130,16 @@ export class WebSocketReader implements Reader, Waiter {
     return ms
   }
 
-  /** By way of ws, which would else read on when it likes. */
-  #pauseOrResume (): void {
-    const isWanted = this.#isStopped || this.#heldBytes >= MAX_HELD_BYTES
-    if (isWanted === this.#socket.isPaused) return
-    if (isWanted) this.#socket.pause()
+  /** What follows from what is held and from whether it may be handed over: whether it waits for its turn, and whether more is read. */
+  #arrange (): void {
+    if (this.#heldBytes > 0 && !this.#isStopped && !this.#isWaiting) {
+      this.#isWaiting = true
+      this.#turn.wait(this)
+    }
+    const isPauseWanted = this.#isStopped || this.#heldBytes >= MAX_HELD_BYTES
+    if (isPauseWanted === this.#socket.isPaused) return
+    // By way of ws, which would else read on when it likes.
+    if (isPauseWanted) this.#socket.pause()
     else this.#socket.resume()
   }
 

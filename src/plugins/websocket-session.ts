@@ -40,8 +40,6 @@ export class WebSocketSession implements WebSocketClient {
   readonly #rate: Bucket
   #receiver: WebSocketReceiver = {}
   #isAlive = true
-  /** Whether it is not read because it does not read. */
-  #isHeldBack = false
   /** Whether a close frame was sent that the client has to answer. */
   #isClosing = false
   /** Messages that came after the close frame was sent. */
@@ -123,9 +121,8 @@ export class WebSocketSession implements WebSocketClient {
     this.#reader.flushLarge()
     this.connection.sent(bytes)
     // A client that does not read is not read.
-    if (!mayBeBehind || !this.isBehind || this.#isHeldBack) return
+    if (!mayBeBehind || !this.isBehind || this.#reader.isStopped) return
     this.connection.endpoint.crossings.add('WS_PAUSE_BYTES')
-    this.#isHeldBack = true
     this.#reader.stop()
   }
 
@@ -137,12 +134,10 @@ export class WebSocketSession implements WebSocketClient {
   }
 
   readonly #onSent = (): void => {
-    if (!this.#isHeldBack) return
+    if (!this.#reader.isStopped) return
     // Its pong waits unread, but a client that takes what was held back for it is there.
     this.#isAlive = true
-    if (this.isBehind) return
-    this.#isHeldBack = false
-    this.#reader.go()
+    if (!this.isBehind) this.#reader.go()
   }
 
   onControl (data: Buffer): void {

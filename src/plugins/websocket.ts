@@ -13,7 +13,7 @@ import { Gate } from '../gate.ts'
 import { LimitError } from '../limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../origin.ts'
 import type { WebSocketService } from '../service.ts'
-import { Turn, type Waiter } from '../turn.ts'
+import { SHARE_MS, Turn, type Waiter } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketReader } from './websocket-reader.ts'
@@ -24,17 +24,16 @@ const TRY_AGAIN_LATER = 1013
 const RETRY_MS = 1000
 /** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
 const MAX_PIECES = 32_768
-/** What messages may take of one turn of the loop. */
-const TURN_MS = 0.5
 const READ_BYTES = 65_536
-const PINGS_A_TURN = 16
+/** So many take less than a protocol's share. */
+const PINGS_AT_ONCE = 16
 const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const sessions = new Set<WebSocketSession>()
   const gate = new Gate(config.websocket)
-  const turn = new Turn(TURN_MS)
+  const turn = new Turn(SHARE_MS)
   const memory = Buffer.allocUnsafeSlow(READ_BYTES)
   const runner: WebSocketRunner = {
     limits: config.websocket,
@@ -150,7 +149,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   }
 })
 
-/** Pings everybody, a few in each turn: 15,000 pings at once held the loop for a fifth of a second. */
+/** Pings everybody, so many in each turn as there is time for: 15,000 pings at once held the loop for a fifth of a second. */
 class Heartbeat implements Waiter {
   readonly #turn: Turn
   readonly #sessions: Iterator<WebSocketSession>
@@ -162,13 +161,13 @@ class Heartbeat implements Waiter {
 
   onTurn (): number {
     const startedAt = performance.now()
-    for (let i = 0; i < PINGS_A_TURN; i++) {
+    for (let i = 0; i < PINGS_AT_ONCE; i++) {
       const { done, value: session } = this.#sessions.next()
       if (done) return performance.now() - startedAt
       session.ping()
     }
     this.#turn.wait(this)
-    return TURN_MS
+    return performance.now() - startedAt
   }
 }
 

@@ -22,15 +22,21 @@ export function createLogger (level: string, isTerminal: boolean): Logger {
     const logger = pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true }))
     return Object.assign(logger, { close () {}, async flushAndClose () {} })
   }
-  const destination = pino.destination({ dest: 1, sync: false, minLength: BATCH_CHARS, maxLength: MAX_UNWRITTEN_CHARS })
+  // minLength 1 writes what it is given at once, as 0 does; but with 0 flush() waits for nothing, and with more it forgets what came
+  // while it was writing.
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: MAX_UNWRITTEN_CHARS })
+  let batch = ''
   let timer: NodeJS.Timeout | undefined
   const writeBatch = () => {
+    clearTimeout(timer)
     timer = undefined
-    destination.flush()
+    if (batch !== '') destination.write(batch)
+    batch = ''
   }
   const write = (line: string) => {
-    destination.write(line)
-    timer ??= setTimeout(writeBatch, BATCH_MS).unref()
+    batch += line
+    if (batch.length >= BATCH_CHARS) writeBatch()
+    else timer ??= setTimeout(writeBatch, BATCH_MS).unref()
   }
   const close = () => {
     clearTimeout(timer)
@@ -39,6 +45,7 @@ export function createLogger (level: string, isTerminal: boolean): Logger {
   return Object.assign(pino({ level }, { write }), {
     close,
     async flushAndClose () {
+      writeBatch()
       await new Promise<void>((resolve) => {
         const deadline = setTimeout(resolve, FLUSH_MS)
         destination.flush(() => { clearTimeout(deadline); resolve() })

@@ -562,6 +562,26 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
   t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${kept} lines of ${bytes} bytes`)
 })
 
+t.test('lines that come while others are being written are written, too', async (t) => {
+  // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
+  const script = (end: string) => `
+    const { createLogger } = await import('./dist/logger.js')
+    const log = createLogger('info', false)
+    for (let i = 0; i < 400; i++) log.info('x'.repeat(1000))
+    setTimeout(() => log.info('late'), 100)
+    setTimeout(() => { console.error('said'); ${end} }, 200)
+    setTimeout(() => process.exit(1), ${TIMEOUT_MS}).unref()`
+  for (const [title, end] of [['in passing', 'process.stdin.resume()'], ['at the end', 'log.flushAndClose()']] as const) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script(end)], { cwd: ROOT, env: ENV })
+    t.teardown(() => { child.kill('SIGKILL') })
+    await once(child.stderr, 'data')
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (more: string) => { text += more })
+    await until(() => text.includes('"late"'), `the last line, ${title}`)
+    t.equal(text.trim().split('\n').length, 401, title)
+  }
+})
+
 t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {
   const DRAIN_MS = 8000
   const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', HTTP_MAX_PIPELINED: '60', UDP_RATE: '1000', UDP_BURST: '1000' })

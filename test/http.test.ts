@@ -1,6 +1,6 @@
 /** What every HTTP answer has, however it is sent; and that what is made late is made all the same. */
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, ServerResponse, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import helmet from 'helmet'
@@ -59,7 +59,7 @@ t.test('a prepared answer is accounted for like every other', async (t) => {
   const socket = await connect(target('http'))
   socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /api/services HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n')
   const answer = await readAll(socket)
-  t.match(answer.toString(), /^HTTP\/1\.1 200 [^]*\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 200 [^]*\]HTTP\/1\.1 200 [^]*content-length: 18\r\n[^]*Connection: close\r\n\r\n$/, 'in order; the third is the last, without a body')
+  t.match(answer.toString(), /^HTTP\/1\.1 200 [^]*\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 200 [^]*\]HTTP\/1\.1 200 [^]*content-length: 18\r\n[^]*Connection: close\r\n[^]*\r\n\r\n$/, 'in order; the third is the last, without a body')
   await until(() => endpoint('http').open === 0, 'the connection is gone')
   t.equal(endpoint('http').bytesOut, answer.length)
   t.equal(endpoint('http').crossings.get('HTTP_MAX_REQUESTS'), 1)
@@ -67,6 +67,22 @@ t.test('a prepared answer is accounted for like every other', async (t) => {
   t.match(log.filter(({ msg }) => msg === 'request'), [
     { url: '/healthz', status: 200, connection: 1, reqId: 'req-1' }, { url: '/api/services', status: 200, connection: 1 }, { url: '/readyz', method: 'HEAD', status: 200, connection: 1 }
   ])
+})
+
+t.test('a Node.js that keeps a head elsewhere is found out at the start, and answers as ever', async (t) => {
+  const { writeHead } = ServerResponse.prototype
+  ServerResponse.prototype.writeHead = function (...values: unknown[]) {
+    Reflect.apply(writeHead, this, values)
+    return Object.assign(this, { _header: `${String((this as ServerResponse & { _header?: unknown })._header)}\r\n` })
+  }
+  const { log, target } = await serverFor(t).finally(() => { ServerResponse.prototype.writeHead = writeHead })
+  t.ok(log.some(({ msg }) => msg.startsWith('this Node.js has no way to send an answer with one write')))
+  const plain = parse(await readAll((await connect(target('http'))).end(ask('GET /healthz'))))
+  const other = await serverFor(t)
+  t.notOk(other.log.some(({ msg }) => msg.startsWith('this Node.js has no way')))
+  const answer = parse(await readAll((await connect(other.target('http'))).end(ask('GET /healthz'))))
+  for (const { headers } of [plain, answer]) delete headers.date
+  t.same({ ...answer, names: answer.names.sort() }, { ...plain, names: plain.names.sort() })
 })
 
 t.test('a route can prepare an answer of any status and bytes', async (t) => {

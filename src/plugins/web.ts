@@ -6,6 +6,7 @@ import fastifyView from '@fastify/view'
 import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
 import helmet, { type HelmetOptions } from 'helmet'
+import { prepare, sendAtOnce, works } from './one-write.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -42,18 +43,22 @@ export const HELMET: HelmetOptions = {
 
 export const web = fastifyPlugin(async function web (app) {
   const headers = helmetHeaders()
-  const flat = Object.entries(headers).flat()
-  // As an answer is sent, not as its request comes in: a prepared one has them in its array.
+  // As an answer is sent, not as its request comes in: a prepared one has them in its text.
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.headers(headers)
     done()
   })
+  const isAble = works(sendAtOnce)
+  if (!isAble) app.log.warn('this Node.js has no way to send an answer with one write: short ones cost more')
   app.decorate('prepare', (own, body) => {
-    const all = [...flat, ...Object.entries(own).flat(), 'content-length', String(Buffer.byteLength(body))]
+    const bytes = Buffer.from(body)
+    const prepared = isAble ? prepare({ ...headers, ...own }, bytes) : undefined
+    const all = Object.entries({ ...headers, ...own, 'content-length': String(bytes.length) }).flat()
     return (reply, statusCode = 200) => {
-      reply.hijack()
-      reply.raw.writeHead(statusCode, all)
-      reply.raw.end(body)
+      const { raw } = reply.hijack()
+      if (prepared && sendAtOnce(raw, statusCode, prepared)) return
+      raw.writeHead(statusCode, all)
+      raw.end(bytes)
     }
   })
   await app.register(fastifyView, { engine: { eta: new Eta({ cache: true }) }, root: `${ROOT}web/templates`, viewExt: 'eta' })

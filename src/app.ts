@@ -44,7 +44,6 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
     rewriteUrl: ({ url = '/' }) => isDecodable(url) ? url : BROKEN_URL,
     bodyLimit: config.http.maxBodyBytes,
     requestTimeout: config.http.requestMs,
-    connectionTimeout: config.http.idleMs,
     keepAliveTimeout: config.http.keepAliveMs,
     maxRequestsPerSocket: config.http.maxRequests,
     http: { headersTimeout: config.http.headersMs, connectionsCheckingInterval: CHECK_MS, maxHeaderSize: config.http.maxHeaderBytes },

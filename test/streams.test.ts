@@ -39,7 +39,7 @@ async function withUserBuffer (t: Test, method: unknown): Promise<TestServer> {
   }
 }
 
-const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way'))
+const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to read'))
 
 const frame = (text: string, opcode = 2, isLast = true): Buffer => Buffer.from(frameText(opcode, text, { isLast }), 'latin1')
 const BYE = frame('\x03\xe8', 8)
@@ -184,6 +184,63 @@ for (const [title, start] of [
       t.same(server.log.filter(({ level }) => level >= 50), [])
     })
 
+    t.test('requests are answered in order, wherever they are cut, up to the FIN', async (t) => {
+      const names = Array.from({ length: 400 }, (_, i) => `/nothing-${i}`)
+      const body = 'x'.repeat(9000)
+      const all = names.map((name, i) => i % 50 === 7
+        ? `POST ${name} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+        : `GET ${name} HTTP/1.1\r\nHost: a\r\n\r\n`).join('')
+      for (const most of [all.length, 3000, 40]) {
+        const socket = await connect(target('http'), { allowHalfOpen: true })
+        const received = readAll(socket)
+        for (let at = 0; at < all.length;) {
+          const end = at + (most === all.length ? most : randomInt(1, most))
+          socket.write(all.slice(at, end))
+          at = end
+          if (randomInt(3) === 0) await nextTurn()
+        }
+        socket.end()
+        t.same(String(await received).match(/\/nothing-\d+/g), names)
+      }
+    })
+
+    t.test('a client that does not read its answers is not read, and gets all of them once it reads on, after its FIN too', async (t) => {
+      const socket = await connect(target('http'), { allowHalfOpen: true })
+      socket.pause()
+      socket.end('GET /assets/page.js HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2000))
+      const endpoint = server.endpoint('http')
+      await settled(() => endpoint.bytesOut)
+      const others = await connect(target('http'))
+      others.write('GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+      t.match(String(await readAll(others)), /"ok"/)
+      const answers = readAll(socket)
+      socket.resume()
+      t.same(String(await answers).match(/(?<=HTTP\/1\.1 )(?:200 OK|404 Not Found)/g), Array.from({ length: 2000 }, () => ['200 OK', '404 Not Found']).flat())
+    })
+
+    t.test('an RST in the middle of many requests leaves the others alone', async (t) => {
+      for (let i = 0; i < 20; i++) {
+        const socket = await connect(target('http'))
+        socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1 + 500 * (i % 3)))
+        if (i % 2 === 0) await once(socket, 'data')
+        if (i % 4 === 3) await nextTurn()
+        socket.resetAndDestroy()
+      }
+      await until(() => server.endpoint('http').open === 0, 'all are gone')
+      t.same(server.log.filter(({ level }) => level >= 50), [])
+    })
+
+    t.test('what follows the last answer is not looked at', async (t) => {
+      const socket = await connect(target('http'))
+      const received = readAll(socket)
+      socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' + 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200))
+      t.equal(String(await received).match(/^HTTP\/1\.1 200 OK/gm)?.length, 1)
+      const broken = await connect(target('http'))
+      const answer = readAll(broken)
+      broken.write('GET\r\n\r\n'.repeat(1000))
+      t.equal(String(await answer).match(/^HTTP\/1\.1 400 /gm)?.length, 1)
+    })
+
     t.test('the answers to one read go out with one system call', async (t) => {
       const socket = await connect(target('http'))
       socket.write(handshake('/ws/echo'))
@@ -211,6 +268,37 @@ t.test('a Node.js that only seems to read into memory of ours is found out at th
   const received = readAll(socket)
   socket.end('as ever')
   t.equal(String(await received), 'as ever')
+})
+
+t.test('many requests at once do not hold up the other protocols', async (t) => {
+  const { target } = await serverFor(t, SETTINGS)
+  const echo = await connect(target('echo'))
+  const flood = await connect(target('http'), { allowHalfOpen: true })
+  const received = readAll(flood)
+  flood.end('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1600))
+  await once(flood, 'data')
+  const ended = received.then(() => true)
+  let echoes = 0
+  for (let isEnded = false; !isEnded; echoes++) {
+    echo.write('x')
+    isEnded = await Promise.race([ended, once(echo, 'data').then(() => false)])
+  }
+  t.equal(String(await received).match(/200 OK/g)?.length, 1600)
+  t.ok(echoes > 10, `${echoes} echoes meanwhile`)
+  echo.destroy()
+})
+
+t.test('a Node.js whose HTTP server does not parse what it is handed is found out at the start', async (t) => {
+  const { emit } = Socket.prototype
+  Socket.prototype.emit = function (...event: unknown[]) {
+    return 'parser' in this && event[0] === 'data' ? false : Reflect.apply(emit, this, event) as boolean
+  }
+  const server = await serverFor(t, SETTINGS).finally(() => { Socket.prototype.emit = emit })
+  t.notOk(isPlain(server))
+  t.ok(server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to hand its HTTP parser')))
+  const socket = await connect(server.target('http'))
+  socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  t.match(String(await readAll(socket)), /^HTTP\/1\.1 200 OK\r\n[^]*"ok"/)
 })
 
 t.test('buffers are lent so long as there are any, and again once they are back', (t) => {

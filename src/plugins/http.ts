@@ -1,5 +1,4 @@
 /** The HTTP runner: binds HTTP's ports, accounts for its connections and requests, and drains them. */
-import type { IncomingMessage } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
@@ -8,14 +7,17 @@ import type { Connection } from '../connections.ts'
 import type { Endpoint, EndpointDescription } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
+import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
-import { capConnections, close, endIfSilent, listen } from './net-server.ts'
+import { HTTP_READ_BYTES, HttpReader } from './http-reader.ts'
+import { HttpSession, sessionOf } from './http-session.ts'
+import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The HTTP connection on a socket ends because the socket is upgraded: returns the connection's number, for its next life. */
-    upgradeConnection: (socket: Socket) => number | undefined
+    /** The HTTP connection on a socket ends because the socket is upgraded: returns the connection's number, for its next life, and what came behind the request. */
+    upgradeConnection: (socket: Socket) => { id: number, early: Buffer } | undefined
     /** The HTTP connection on a socket; undefined where there is none, as with `inject`. */
     connectionOf: (socket: Socket) => Connection | undefined
     /** How many requests of a socket have no answer yet. */
@@ -32,49 +34,33 @@ const DESCRIPTION: EndpointDescription = {
   example: { answer: /"status":"ok"/ }
 }
 
-/** An HTTP connection and what of its socket's bytes was counted. */
-interface Tracked {
-  readonly connection: Connection
-  /** Requests under way, all, and the last. */
-  requests: number
-  total: number
-  last: IncomingMessage | undefined
-  bytesRead: number
-  bytesWritten: number
-}
+/** How often the runner looks for clients that have been silent for too long. */
+const SWEEP_MS = 1000
 
 export const http = fastifyPlugin(async function http (app) {
   const { config, connections } = app
   const server = app.server as Server
   const servers: Server[] = []
-  const tracked = new Map<Socket, Tracked>()
+  const sessions = new Set<HttpSession>()
   const endpoints = new Map<number, Endpoint>()
   /** Where HTTP has one port; asking a connection for its own is a system call. */
   let sole: Endpoint | undefined
   const gate = new Gate(config.http)
+  const turn = new Turn(SHARE_MS)
+  const memory = Buffer.allocUnsafeSlow(HTTP_READ_BYTES)
   let isDraining = false
 
-  function count (socket: Socket, seen: Tracked): void {
-    const read = socket.bytesRead - seen.bytesRead
-    const written = socket.bytesWritten - seen.bytesWritten
-    if (read > 0) seen.connection.received(read)
-    if (written > 0) seen.connection.sent(written)
-    seen.bytesRead += read
-    seen.bytesWritten += written
-  }
-
-  function end (socket: Socket, reason: string): Tracked | undefined {
-    const seen = tracked.get(socket)
-    if (!seen) return
-    tracked.delete(socket)
-    gate.leave(seen.connection.network)
-    count(socket, seen)
-    seen.connection.closed(reason)
-    return seen
+  function end (socket: Socket, reason: string): HttpSession | undefined {
+    const session = sessionOf(socket)
+    if (!session) return
+    sessions.delete(session)
+    gate.leave(session.connection.network)
+    session.end(reason)
+    return session
   }
 
   // The same two for all sockets.
-  function onEnd (this: Socket): void { tracked.get(this)?.connection.because('closed by client') }
+  function onEnd (this: Socket): void { sessionOf(this)?.connection.because('closed by client') }
   function onClose (this: Socket): void { end(this, 'closed by service') }
 
   server.on('connection', (socket: Socket) => {
@@ -92,60 +78,62 @@ export const http = fastifyPlugin(async function http (app) {
     }
     const connection = connections.open(endpoint, peer, () => socket.destroy())
     gate.enter(connection.network)
-    tracked.set(socket, { connection, requests: 0, total: 0, last: undefined, bytesRead: 0, bytesWritten: 0 })
+    const reader = new HttpReader(socket, turn, memory)
+    reader.start(app.readHttpInto)
+    sessions.add(new HttpSession(socket, connection, reader, config.http))
     socket.on('end', onEnd).on('close', onClose)
   })
+  // Before everybody else who listens to it.
+  server.prependListener('upgrade', (_request, socket: Socket, head: Buffer) => sessionOf(socket)?.reader.leave(head))
   // Fastify answers these; what is left is to count them.
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const seen = tracked.get(socket)
-    if (!seen) return
-    if (error.code === 'HPE_HEADER_OVERFLOW') seen.connection.crossed('HTTP_MAX_HEADER_BYTES')
-    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') seen.connection.crossed(seen.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
-    else seen.connection.failed(error)
+    const session = sessionOf(socket)
+    if (!session) return
+    if (error.code === 'HPE_HEADER_OVERFLOW') session.connection.crossed('HTTP_MAX_HEADER_BYTES')
+    else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') session.connection.crossed(session.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
+    else session.connection.failed(error)
   })
-  // Node leaves what follows to whoever listens.
-  server.on('timeout', (socket: Socket) => endIfSilent(socket, () => {
-    const seen = tracked.get(socket)
-    const isBetweenRequests = seen !== undefined && seen.requests === 0 && seen.total > 0
-    seen?.connection.crossed(isBetweenRequests ? 'HTTP_KEEP_ALIVE_MS' : 'HTTP_IDLE_MS', 'idle')
-    socket.destroy()
-  }))
+  const sweep = setInterval(() => {
+    const now = performance.now()
+    for (const session of sessions) session.sweep(now)
+  }, Math.min(SWEEP_MS, config.http.idleMs, config.http.keepAliveMs)).unref()
 
   app.decorate('upgradeConnection', (socket) => {
     socket.off('end', onEnd).off('close', onClose)
-    return end(socket, 'upgraded')?.connection.id
+    const session = end(socket, 'upgraded')
+    return session && { id: session.connection.id, early: session.reader.takeOver() }
   })
-  app.decorate('connectionOf', (socket) => tracked.get(socket)?.connection)
-  app.decorate('requestsUnderWay', (socket) => tracked.get(socket)?.requests ?? 0)
-  app.decorate('connectionLog', (socket) => tracked.get(socket)?.connection.log ?? app.log)
+  app.decorate('connectionOf', (socket) => sessionOf(socket)?.connection)
+  app.decorate('requestsUnderWay', (socket) => sessionOf(socket)?.requests ?? 0)
+  app.decorate('connectionLog', (socket) => sessionOf(socket)?.connection.log ?? app.log)
 
   // Not async, as those of http-limits: a pipelined request would be counted before the one in front of it is looked at.
   app.addHook('onRequest', (request, _reply, done) => {
-    const seen = tracked.get(request.raw.socket)
-    if (!seen) return done()
-    seen.requests++
-    seen.last = request.raw
-    if (++seen.total === config.http.maxRequests) seen.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
+    const session = sessionOf(request.raw.socket)
+    if (!session) return done()
+    session.requests++
+    session.last = request.raw
+    if (++session.total === config.http.maxRequests) session.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
     done()
   })
   // Not async, as those before the route: a promise a hook costs more than what this one does.
   app.addHook('onResponse', (request, reply, done) => {
     const { socket } = request.raw
-    const seen = tracked.get(socket)
-    if (!seen) return done()
+    const session = sessionOf(socket)
+    if (!session) return done()
     // The probe's ten a second would hide all others.
-    if (!app.loop.probePeers.has(seen.connection.peer)) {
-      connections.log.line(() => request.log, seen.connection.network, () => ({
+    if (!app.loop.probePeers.has(session.connection.peer)) {
+      connections.log.line(() => request.log, session.connection.network, () => ({
         method: request.method,
         url: printable(request.originalUrl),
         status: reply.statusCode,
         durationMs: Math.round(reply.elapsedTime)
       }), 'request')
     }
-    seen.requests--
-    count(socket, seen)
+    session.requests--
+    session.count()
     // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
-    if ((isDraining || seen.total >= config.http.maxRequests) && seen.requests === 0) socket.destroySoon()
+    if ((isDraining || session.total >= config.http.maxRequests) && session.requests === 0) socket.destroySoon()
     done()
   })
 
@@ -169,12 +157,11 @@ export const http = fastifyPlugin(async function http (app) {
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {
     isDraining = true
+    clearInterval(sweep)
     closed = Promise.all(servers.map(close))
     // A connection between two requests, or before its first, has nothing to wait for.
-    for (const [socket, seen] of tracked) {
-      if (seen.requests > 0) continue
-      seen.connection.because('server draining')
-      socket.destroySoon()
+    for (const session of sessions) {
+      if (session.requests === 0) session.drain()
     }
   })
   app.addHook('onClose', async () => { await closed })

@@ -1,19 +1,24 @@
 /** Reading a socket into memory of the caller's choice. The only file that knows how Node.js does it inside, and it finds out at the start whether this one does. */
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
 import { reachable } from '../address.ts'
 import { close, listen } from './net-server.ts'
 
 declare module 'fastify' {
-  interface FastifyInstance { readInto: ReadInto }
+  interface FastifyInstance {
+    readInto: ReadInto
+    /** For sockets of the HTTP server. */
+    readHttpInto: ReadInto
+  }
 }
 
 export interface Reader {
   /** Where the next bytes go. Asked once at the start and after every read, and used until it is asked again. */
   nextBuffer (): Buffer
-  /** So many bytes have come, into the buffer that was given last. False: no more, until the socket is resumed. */
-  onRead (bytes: number): boolean
+  /** So many bytes have come, into that buffer. False: no more, until the socket is resumed. */
+  onRead (bytes: number, buffer: Buffer): boolean
 }
 
 /** Gives every read of a socket to a reader, in place of its 'data' events. False where this Node.js cannot: then nothing has changed. */
@@ -31,13 +36,22 @@ export const readInto: ReadInto = (socket, reader) => {
   if (!slots) return false
   const { inside, buffer, callback, generator } = slots
   const next = () => reader.nextBuffer()
-  const first = next()
-  inside[buffer] = first
-  inside[callback] = (bytes: number) => reader.onRead(bytes)
+  const isReadInto = Boolean(inside[buffer])
+  inside[callback] = (bytes: number, memory: Buffer) => reader.onRead(bytes, memory)
   inside[generator] = next
+  // A second reader: its first bytes come into the memory of the one before it.
+  if (isReadInto) return true
+  const first = inside[buffer] = next()
   slots.handle.useUserBuffer(first)
   return true
 }
+
+/** As readInto, for a socket of Node.js's HTTP server: its parser reads for itself until somebody listens to the socket's data. */
+export const readHttpInto: ReadInto = (socket, reader) => {
+  socket.on('data', nothing).off('data', nothing)
+  return readInto(socket, reader)
+}
+function nothing (): void {}
 
 interface Handle { useUserBuffer (buffer: Uint8Array): void }
 type Inside = Record<symbol, unknown>
@@ -59,36 +73,57 @@ function slotsOf (socket: Socket) {
 
 /** Whether `read` does what it says: bytes in their order, the stop, the buffer's change, and the end. */
 async function works (read: ReadInto, host: string): Promise<boolean> {
-  const server = createServer({ allowHalfOpen: true })
-  const sockets: Socket[] = []
-  const timer = setTimeout(() => { for (const socket of sockets) socket.destroy(new Error('too late')) }, TEST_MS)
-  try {
-    const port = await listen(server, host, 0)
-    const client = connect({ host: reachable(host), port })
-    sockets.push(client)
-    const [socket] = await once(server, 'connection') as [Socket]
-    sockets.push(socket)
-    const buffers = [Buffer.alloc(3), Buffer.alloc(4)] as const
-    let text = ''
-    let reads = 0
+  const buffers = [Buffer.alloc(3), Buffer.alloc(4)] as const
+  let text = ''
+  let reads = 0
+  const isRead = await isReadToEnd(createServer({ allowHalfOpen: true }), host, 'oneloop reads', (socket) => {
     const isOn = read(socket, {
       nextBuffer: () => buffers[reads % 2] as Buffer,
-      onRead (bytes) {
-        text += `${(buffers[reads++ % 2] as Buffer).toString('latin1', 0, bytes)}|`
-        if (reads === 2) setImmediate(() => socket.resume())
+      onRead (bytes, buffer) {
+        text += `${buffer.toString('latin1', 0, bytes)}|`
+        if (++reads === 2) setImmediate(() => socket.resume())
         return reads !== 2
       }
     })
-    if (!isOn) return false
-    const ended = once(socket, 'end')
     socket.resume()
-    client.end('oneloop reads')
+    return isOn
+  })
+  return isRead && text === 'one|loop| re|ads|'
+}
+
+/** Whether `read` has Node.js's HTTP server parse what it is given, and nothing else. */
+async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
+  const memory = Buffer.alloc(8)
+  const requests: (string | undefined)[] = []
+  const server = createHttpServer(({ method, url }, response) => {
+    requests.push(method, url)
+    response.end()
+  })
+  const isRead = await isReadToEnd(server, host, 'gET /one HTTP/1.1\r\nHost: oneloop\r\n\r\ngET /two HTTP/1.1\r\nHost: oneloop\r\n\r\n', (socket) => read(socket, {
+    nextBuffer: () => memory,
+    onRead: (bytes, buffer) => socket.emit('data', Buffer.from(buffer.toString('latin1', 0, bytes).replace('g', 'G')))
+  }))
+  return isRead && requests.join() === 'GET,/one,GET,/two'
+}
+
+/** Sends a text to a server and ends. Whether `read` took the server's socket, and that came to its end. */
+async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
+  const sockets: Socket[] = []
+  const signal = AbortSignal.timeout(TEST_MS)
+  try {
+    const port = await listen(server, host, 0)
+    const client = connect({ host: reachable(host), port })
+    sockets.push(client.on('error', nothing))
+    const [socket] = await once(server, 'connection', { signal }) as [Socket]
+    sockets.push(socket)
+    if (!read(socket)) return false
+    const ended = once(socket, 'end', { signal })
+    client.end(text)
     await ended
-    return text === 'one|loop| re|ads|'
+    return true
   } catch {
     return false
   } finally {
-    clearTimeout(timer)
     for (const socket of sockets) socket.destroy()
     await close(server)
   }
@@ -98,4 +133,7 @@ export const reading = fastifyPlugin(async function reading (app) {
   const isAble = await works(readInto, app.config.host)
   if (!isAble) app.log.warn('this Node.js has no way to read into memory that is there already: streams cost more')
   app.decorate('readInto', isAble ? readInto : () => false)
+  const isAbleForHttp = isAble && await worksForHttp(readHttpInto, app.config.host)
+  if (!isAbleForHttp) app.log.warn('this Node.js has no way to hand its HTTP parser what it parses: a flood of requests delays all others')
+  app.decorate('readHttpInto', isAbleForHttp ? readHttpInto : () => false)
 })

@@ -59,13 +59,13 @@ export class TcpReader implements Reader, Waiter {
     return this.#own ?? this.#reading.memory.shared
   }
 
-  onRead (bytes: number): boolean {
+  onRead (bytes: number, buffer: Buffer): boolean {
     const startedAt = bytes >= STREAM_BYTES ? performance.now() : 0
     const taker = this.#taker
     if (!taker.count(bytes)) return false
     if (taker.isTaking) {
-      const chunk = this.nextBuffer().subarray(0, bytes)
-      taker.take(this.#own ? chunk : Buffer.from(chunk))
+      const chunk = buffer.subarray(0, bytes)
+      taker.take(buffer === this.#own ? chunk : Buffer.from(chunk))
     }
     if (bytes < STREAM_BYTES) {
       if (this.#socket.writableLength === 0) this.giveBack()

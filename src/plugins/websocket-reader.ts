@@ -1,142 +1,91 @@
-/** Hands ws what a client sent, a slice at a time, so that no client holds the loop; and has the answers to each slice sent together. */
+/** Hands ws what a client sent, in slices, and has the answers to each slice sent together. */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import type { Turn, Waiter } from '../turn.ts'
-import type { ReadInto, Reader } from './read-into.ts'
+import type { Turn } from '../turn.ts'
+import type { ReadInto } from './read-into.ts'
+import { SliceReader } from './slice-reader.ts'
 
-/** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
-const SLICE_MS = 0.1
-const MIN_SLICE_BYTES = 512
 const FIRST_SLICE_BYTES = 4096
-const MAX_SLICE_BYTES = 65_536
-/** Of a client, bytes that wait for their turn; with more it is not read. At its FIN they are handed over at once. */
+/** Of a client, bytes that wait for their turn; with more it is not read. */
 const MAX_HELD_BYTES = 16_384
 /** Answers that wait for the others of their slice. */
 const MAX_BATCH_BYTES = 65_536
 
-const NONE: Buffer[] = []
-
-export class WebSocketReader implements Reader, Waiter {
-  /** When the slice at hand began, on `performance.now()`'s clock: each message would ask it again. */
-  now = performance.now()
+export class WebSocketReader extends SliceReader {
   readonly #socket: WebSocket
-  readonly #raw: Socket
-  readonly #turn: Turn
-  readonly #memory: Buffer
-  #held = NONE
-  #heldBytes = 0
-  #isWaiting = false
   #isStopped = false
-  #sliceBytes = FIRST_SLICE_BYTES
 
-  /** @param memory where the bytes of all clients arrive: they are copied from there at once. */
   constructor (socket: WebSocket, raw: Socket, turn: Turn, memory: Buffer) {
+    super(raw, turn, memory, FIRST_SLICE_BYTES)
     this.#socket = socket
-    this.#raw = raw
-    this.#turn = turn
-    this.#memory = memory
   }
 
-  /** @param head what came with the handshake. */
-  start (readInto: ReadInto, head: Buffer): void {
-    const raw = this.#raw
+  /** @param early what came before it was a WebSocket. */
+  start (readInto: ReadInto, early: Buffer): void {
+    const { raw } = this
+    const unread = raw.read() as Buffer | null
     if (!readInto(raw, this)) {
-      raw.unshift(head)
+      for (const chunk of [unread, early]) if (chunk) raw.unshift(chunk)
       raw.prependListener('data', () => this.#onPlainData())
       return
     }
-    raw.prependListener('end', () => { while (this.#heldBytes > 0) this.#handOver() })
-    const early = raw.read() as Buffer | null
-    for (const chunk of [head, early]) if (chunk && chunk.length > 0) this.#hold(chunk)
-    this.#arrange()
+    for (const chunk of [early, unread]) if (chunk && chunk.length > 0) this.hold(chunk)
+    this.arrange()
+    // It may have been stopped as it was left behind by HTTP.
+    if (!this.#socket.isPaused) raw.resume()
   }
 
-  /** Whether something has come that will be handed over soon. */
+  /** Whether something has come that will be handed on soon. */
   get isHolding (): boolean {
-    return this.#heldBytes > 0 && !this.#isStopped
+    return this.heldBytes > 0 && !this.#isStopped
   }
 
   get isStopped (): boolean {
     return this.#isStopped
   }
 
-  /** Nothing more is handed over, and what came is kept unread, until `go`. */
+  /** Nothing more is handed on, and what came is kept unread, until `go`. */
   stop (): void {
     this.#isStopped = true
-    this.#arrange()
+    this.arrange()
   }
 
   go (): void {
     this.#isStopped = false
-    this.#arrange()
+    this.arrange()
   }
 
   /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
-    if (this.#raw.writableLength >= MAX_BATCH_BYTES) this.flush()
+    if (this.raw.writableLength >= MAX_BATCH_BYTES) this.flush()
   }
 
   /** To be called before the connection is destroyed: what was answered is on its way then. */
   flush (): void {
-    if (this.#raw.writableCorked === 0) return
-    this.#raw.uncork()
-    this.#raw.cork()
+    if (this.raw.writableCorked === 0) return
+    this.raw.uncork()
+    this.raw.cork()
   }
 
-  nextBuffer (): Buffer {
-    return this.#memory
+  protected get isTaking (): boolean {
+    return !this.#isStopped
   }
 
-  onRead (bytes: number): boolean {
-    const isNext = this.#heldBytes === 0 && !this.#isStopped && !this.#turn.isOver
-    // A copy: ws keeps parts of it until their message is whole, and a service may keep that.
-    this.#hold(Buffer.from(this.#memory.subarray(0, bytes)))
-    if (isNext) this.#turn.spend(this.#handOver())
-    this.#arrange()
-    return true
+  /** ws keeps parts of it until their message is whole, and a service may keep that. */
+  protected get isDoneAtOnce (): boolean {
+    return false
   }
 
-  onTurn (): number {
-    this.#isWaiting = false
-    if (this.#isStopped || this.#heldBytes === 0 || this.#raw.destroyed) return 0
-    const ms = this.#handOver()
-    this.#arrange()
-    return ms
-  }
-
-  #hold (chunk: Buffer): void {
-    if (this.#held === NONE) this.#held = []
-    this.#held.push(chunk)
-    this.#heldBytes += chunk.length
-  }
-
-  /** Hands over a slice of what is held. Returns the milliseconds that it took. */
-  #handOver (): number {
-    const startedAt = this.now = performance.now()
-    const sliceBytes = this.#sliceBytes
-    const chunk = this.#held[0] as Buffer
-    const isWhole = chunk.length <= sliceBytes
-    const slice = isWhole ? chunk : chunk.subarray(0, sliceBytes)
-    if (isWhole) this.#held.shift()
-    else this.#held[0] = chunk.subarray(sliceBytes)
-    this.#heldBytes -= slice.length
-    this.#raw.cork()
+  protected take (slice: Buffer): void {
+    this.raw.cork()
     // To ws, as long as it listens: not after a close frame, nor after a broken one.
-    this.#raw.emit('data', slice)
-    this.#raw.uncork()
-    const ms = performance.now() - startedAt
-    if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, sliceBytes >> 1)
-    else if (!isWhole && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
-    return ms
+    this.raw.emit('data', slice)
+    this.raw.uncork()
   }
 
-  /** What follows from what is held and from whether it may be handed over: whether it waits for its turn, and whether more is read. */
-  #arrange (): void {
-    if (this.#heldBytes > 0 && !this.#isStopped && !this.#isWaiting) {
-      this.#isWaiting = true
-      this.#turn.wait(this)
-    }
-    const isPauseWanted = this.#isStopped || this.#heldBytes >= MAX_HELD_BYTES
+  protected override arrange (): void {
+    super.arrange()
+    const isPauseWanted = this.#isStopped || this.heldBytes >= MAX_HELD_BYTES
     if (isPauseWanted === this.#socket.isPaused) return
     // By way of ws, which would else read on when it likes.
     if (isPauseWanted) this.#socket.pause()
@@ -145,7 +94,7 @@ export class WebSocketReader implements Reader, Waiter {
 
   #onPlainData (): void {
     this.now = performance.now()
-    this.#raw.cork()
-    process.nextTick(() => this.#raw.uncork())
+    this.raw.cork()
+    process.nextTick(() => this.raw.uncork())
   }
 }

@@ -42,14 +42,11 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
       sessions.delete(session)
     }
   }
-  /** What came with a handshake: the session's reader hands it over. */
-  const heads = new WeakMap<Duplex, Buffer>()
-
   // The plugin takes every upgrade that it hears of, on any path and to any protocol: it hears of ours alone.
   const upgrades = new EventEmitter() as Server
   const paths = new Set(services.map(({ path }) => path))
   const handedOver = new WeakSet<Duplex>()
-  app.server.on('upgrade', (request, socket, head) => {
+  app.server.on('upgrade', (request, socket) => {
     handedOver.add(socket)
     const response = new ServerResponse(request)
     try {
@@ -61,7 +58,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
     if (isWebSocket(request) && paths.has(request.url?.split('?', 1)[0] ?? '')) {
       response.detachSocket(socket as Socket)
-      heads.set(socket, head)
+      // What came behind it is with the http plugin.
       upgrades.emit('upgrade', request, socket, NO_HEAD)
     } else {
       ignoreUpgrade(app, request, response, socket as Socket)
@@ -69,7 +66,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   })
 
   // Node has taken its parser, its listeners and its timeouts off such a socket: one that was answered as HTTP is ended here or never.
-  app.addHook('onResponse', async ({ raw }) => { if (handedOver.has(raw.socket)) raw.socket.destroySoon() })
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (handedOver.has(raw.socket)) raw.socket.destroySoon()
+    done()
+  })
 
   // ws 8.23 has these; its types do not know the last four yet.
   const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
@@ -128,7 +128,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
         const { socket: raw } = request.raw
         forgetRequest(socket, raw)
         const peer = peerOf(raw)
-        const id = app.upgradeConnection(raw)
+        const before = app.upgradeConnection(raw)
         if (!peer) return socket.terminate()
         const refusal = gate.refusal(network(peer.address))
         if (refusal) {
@@ -136,14 +136,13 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const connection = connections.open(endpoint, peer, () => session.destroy(), id)
+        const connection = connections.open(endpoint, peer, () => session.destroy(), before?.id)
         const reader = new WebSocketReader(socket, raw, turn, memory)
         const session: WebSocketSession = new WebSocketSession(socket, raw, reader, peer, connection, runner)
         gate.enter(connection.network)
         sessions.add(session)
         session.start(service)
-        reader.start(app.readInto, heads.get(raw) ?? NO_HEAD)
-        heads.delete(raw)
+        reader.start(app.readInto, before?.early ?? NO_HEAD)
       }
     })
   }

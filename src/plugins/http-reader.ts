@@ -1,0 +1,85 @@
+/** Hands Node.js's HTTP parser what a client sent, in slices: it would parse all that has come at once, 64 KiB of requests in one go. */
+import type { Socket } from 'node:net'
+import type { Turn } from '../turn.ts'
+import type { ReadInto } from './read-into.ts'
+import { SliceReader } from './slice-reader.ts'
+
+/** What is read at once, and the most that waits for its turn. */
+export const HTTP_READ_BYTES = 4096
+/** Of the shortest requests, 40. */
+const FIRST_SLICE_BYTES = 1024
+
+export class HttpReader extends SliceReader {
+  #isLeft = false
+  #isStopped = false
+  #isResumeAwaited = false
+
+  /** @param memory HTTP_READ_BYTES, where the bytes of all clients arrive. */
+  constructor (raw: Socket, turn: Turn, memory: Buffer) {
+    super(raw, turn, memory, FIRST_SLICE_BYTES)
+  }
+
+  /** @param readHttpInto reads sockets of an HTTP server. Where it cannot, the parser goes on reading for itself. */
+  start (readHttpInto: ReadInto): void {
+    readHttpInto(this.raw, this)
+  }
+
+  /**
+   * To be called when Node.js gives the socket away: what comes from now on is kept.
+   * @param head what the parser has not taken.
+   */
+  leave (head: Buffer): void {
+    this.#isLeft = true
+    const rest = this.letGo()
+    for (const chunk of [Buffer.from(head), rest]) if (chunk.length > 0) this.hold(chunk)
+  }
+
+  /** What has come since it was left. */
+  takeOver (): Buffer {
+    return this.letGo()
+  }
+
+  override nextBuffer (): Buffer {
+    const memory = super.nextBuffer()
+    // Node.js may read on whatever we say, for a request's body: then it is a byte at a time.
+    return this.heldBytes === 0 ? memory : memory.subarray(0, Math.max(1, HTTP_READ_BYTES - this.heldBytes))
+  }
+
+  override onRead (bytes: number, buffer: Buffer): boolean {
+    super.onRead(bytes, buffer)
+    this.#isStopped = this.#isLeft || this.heldBytes >= HTTP_READ_BYTES
+    return !this.#isStopped
+  }
+
+  protected get isTaking (): boolean {
+    return !this.#isLeft && !this.raw.isPaused()
+  }
+
+  /** The parser copies what it keeps. */
+  protected get isDoneAtOnce (): boolean {
+    return true
+  }
+
+  protected take (slice: Buffer): void {
+    // Not what comes after the last answer of this connection.
+    if (!this.raw.writableEnded) this.raw.emit('data', slice)
+  }
+
+  protected override arrange (): void {
+    super.arrange()
+    if (this.#isLeft) return
+    const { raw } = this
+    if (raw.isPaused()) {
+      // By Node.js, until the client has taken its answers or a route a body. Its parser must not be given anything then.
+      if (!this.isUnfinished || this.#isResumeAwaited) return
+      this.#isResumeAwaited = true
+      raw.once('resume', () => {
+        this.#isResumeAwaited = false
+        this.arrange()
+      })
+    } else if (this.#isStopped && this.heldBytes < HTTP_READ_BYTES) {
+      this.#isStopped = false
+      raw.resume()
+    }
+  }
+}

@@ -1,0 +1,148 @@
+/** Hands on what a client sent, a slice at a time and in its turn, so that no client holds the loop: what HTTP and WebSocket have in common. */
+import type { Socket } from 'node:net'
+import type { Turn, Waiter } from '../turn.ts'
+import type { Reader } from './read-into.ts'
+
+/** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
+const SLICE_MS = 0.1
+const MIN_SLICE_BYTES = 512
+const MAX_SLICE_BYTES = 65_536
+
+const NONE: Buffer[] = []
+
+export abstract class SliceReader implements Reader, Waiter {
+  /** When the slice at hand began, on `performance.now()`'s clock: each message would ask it again. */
+  now = performance.now()
+  protected readonly raw: Socket
+  readonly #turn: Turn
+  readonly #memory: Buffer
+  #held = NONE
+  #heldBytes = 0
+  #isWaiting = false
+  #isEndWatched = false
+  #hasEnded = false
+  #sliceBytes: number
+
+  /**
+   * @param memory where the bytes of all clients arrive.
+   * @param sliceBytes the first slice's size at most.
+   */
+  constructor (raw: Socket, turn: Turn, memory: Buffer, sliceBytes: number) {
+    this.raw = raw
+    this.#turn = turn
+    this.#memory = memory
+    this.#sliceBytes = sliceBytes
+  }
+
+  /** Bytes that came and were not handed on yet. */
+  get heldBytes (): number {
+    return this.#heldBytes
+  }
+
+  nextBuffer (): Buffer {
+    return this.#memory
+  }
+
+  onRead (bytes: number, buffer: Buffer): boolean {
+    const isNext = this.#heldBytes === 0 && this.isTaking && !this.#turn.isOver
+    const chunk = buffer.subarray(0, bytes)
+    if (isNext && bytes <= this.#sliceBytes && this.isDoneAtOnce) {
+      this.#turn.spend(this.#timed(chunk))
+    } else {
+      this.hold(Buffer.from(chunk))
+      if (isNext) this.#turn.spend(this.#handOn())
+    }
+    this.arrange()
+    return true
+  }
+
+  onTurn (): number {
+    this.#isWaiting = false
+    if (!this.isTaking || this.#heldBytes === 0 || this.raw.destroyed) return 0
+    const ms = this.#handOn()
+    this.arrange()
+    return ms
+  }
+
+  /** Whether a slice may be handed on now, as far as it depends on this client. */
+  protected abstract get isTaking (): boolean
+
+  /** Whether nobody keeps a part of a slice: then its memory may be used again at once, and is not copied. */
+  protected abstract get isDoneAtOnce (): boolean
+
+  /** Takes a slice. */
+  protected abstract take (slice: Buffer): void
+
+  /** To be called after each read and each slice, and when `isTaking` becomes true. */
+  protected arrange (): void {
+    if (this.#heldBytes > 0) {
+      if (!this.#isEndWatched) this.#watchEnd()
+      if (this.#isWaiting || !this.isTaking) return
+      this.#isWaiting = true
+      this.#turn.wait(this)
+    } else if (this.#hasEnded && this.isTaking) {
+      // After what the last slice has set off: Node.js answers no request after the end.
+      setImmediate(() => this.#end())
+    }
+  }
+
+  /** Whether it has something yet to hand on, or the client's FIN to tell. */
+  protected get isUnfinished (): boolean {
+    return this.#heldBytes > 0 || this.#hasEnded
+  }
+
+  #end (): void {
+    if (!this.#hasEnded) return
+    if (!this.isTaking) return this.arrange()
+    this.#hasEnded = false
+    this.raw.emit('end')
+  }
+
+  protected hold (chunk: Buffer): void {
+    if (this.#held === NONE) this.#held = []
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+  }
+
+  /** Everything that is held, which is not held any more. */
+  protected letGo (): Buffer {
+    const all = Buffer.concat(this.#held)
+    this.#held = NONE
+    this.#heldBytes = 0
+    return all
+  }
+
+  /** From now on the client's FIN waits for what came before it, and is told after that. */
+  #watchEnd (): void {
+    this.#isEndWatched = true
+    const { raw } = this
+    const emit = raw.emit.bind(raw) as (name: string | symbol, ...values: unknown[]) => boolean
+    raw.emit = (name: string | symbol, ...values: unknown[]) => {
+      if (name !== 'end' || this.#heldBytes === 0) return emit(name, ...values)
+      this.#hasEnded = true
+      return true
+    }
+  }
+
+  /** Hands on a slice of what is held. Returns the milliseconds that it took. */
+  #handOn (): number {
+    const sliceBytes = this.#sliceBytes
+    const chunk = this.#held[0] as Buffer
+    const isWhole = chunk.length <= sliceBytes
+    const slice = isWhole ? chunk : chunk.subarray(0, sliceBytes)
+    if (isWhole) this.#held.shift()
+    else this.#held[0] = chunk.subarray(sliceBytes)
+    this.#heldBytes -= slice.length
+    const ms = this.#timed(slice)
+    if (!isWhole && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
+    return ms
+  }
+
+  #timed (slice: Buffer): number {
+    const startedAt = this.now = performance.now()
+    this.take(slice)
+    const ms = performance.now() - startedAt
+    if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, this.#sliceBytes >> 1)
+    return ms
+  }
+}

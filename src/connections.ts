@@ -6,6 +6,8 @@ import type { Feed, FeedEvent } from './feed.ts'
 import type { SampledLog } from './sampled-log.ts'
 import type { Peer } from './service.ts'
 
+export interface Destroyable { destroy (): unknown }
+
 export class Connections {
   readonly log: SampledLog
   readonly feed: Feed
@@ -20,11 +22,11 @@ export class Connections {
 
   /**
    * Counts and publishes a new connection.
-   * @param destroy ends it at once; called when a drain has run out of time.
+   * @param owner ends it at once: destroyed for a limit, and when a drain has run out of time.
    * @param id the number to keep, for a connection that was upgraded.
    */
-  open (endpoint: Endpoint, peer: Peer, destroy: () => void, id: number = ++this.#last): Connection {
-    const connection = new Connection(this, endpoint, peer, destroy, id)
+  open (endpoint: Endpoint, peer: Peer, owner: Destroyable, id: number = ++this.#last): Connection {
+    const connection = new Connection(this, endpoint, peer, owner, id)
     this.#open.add(connection)
     return connection
   }
@@ -66,7 +68,7 @@ export class Connection {
   readonly network: string
   readonly endpoint: Endpoint
   readonly #all: Connections
-  readonly #destroy: () => void
+  readonly #owner: Destroyable
   readonly #openedAt = performance.now()
   #bytesIn = 0
   #bytesOut = 0
@@ -74,13 +76,13 @@ export class Connection {
   #log: FastifyBaseLogger | undefined
   #isClosed = false
 
-  constructor (all: Connections, endpoint: Endpoint, peer: Peer, destroy: () => void, id: number) {
+  constructor (all: Connections, endpoint: Endpoint, peer: Peer, owner: Destroyable, id: number) {
     this.#all = all
     this.endpoint = endpoint
     this.peer = formatAddress(peer.address, peer.port)
     this.network = network(peer.address)
     this.id = id
-    this.#destroy = destroy
+    this.#owner = owner
     endpoint.open++
     endpoint.total++
     this.#publish('connect')
@@ -132,7 +134,7 @@ export class Connection {
 
   destroy (reason: string): void {
     this.because(reason)
-    this.#destroy()
+    this.#owner.destroy()
   }
 
   /** The client crossed a limit: counts it, and notes it as the reason for the end that follows. */
@@ -144,7 +146,7 @@ export class Connection {
   /** As `crossed`; and ends the connection at once. */
   destroyFor (limit: string, how?: string): void {
     this.crossed(limit, how)
-    this.#destroy()
+    this.#owner.destroy()
   }
 
   /** The connection broke, or its client broke the protocol: counts the error, and notes it as the reason for the end that follows. */

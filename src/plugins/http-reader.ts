@@ -47,7 +47,7 @@ export class HttpReader extends SliceReader {
 
   override onRead (bytes: number, buffer: Buffer): boolean {
     super.onRead(bytes, buffer)
-    this.#isStopped = this.#isLeft || this.heldBytes >= HTTP_READ_BYTES
+    this.#isStopped = this.heldBytes >= HTTP_READ_BYTES
     return !this.#isStopped
   }
 

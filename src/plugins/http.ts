@@ -76,7 +76,7 @@ export const http = fastifyPlugin(async function http (app) {
       connections.refuse(endpoint, `HTTP_${refusal}`, formatAddress(peer.address, peer.port))
       return
     }
-    const connection = connections.open(endpoint, peer, () => socket.destroy())
+    const connection = connections.open(endpoint, peer, socket)
     gate.enter(connection.network)
     const reader = new HttpReader(socket, turn, memory)
     reader.start(app.readHttpInto)

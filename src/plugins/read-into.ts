@@ -35,15 +35,32 @@ export const readInto: ReadInto = (socket, reader) => {
   const slots = slotsOf(socket)
   if (!slots) return false
   const { inside, buffer, callback, generator } = slots
-  const next = () => reader.nextBuffer()
-  const isReadInto = Boolean(inside[buffer])
-  inside[callback] = (bytes: number, memory: Buffer) => reader.onRead(bytes, memory)
-  inside[generator] = next
-  // A second reader: its first bytes come into the memory of the one before it.
-  if (isReadInto) return true
-  const first = inside[buffer] = next()
+  const isSecond = inside[READER] !== undefined
+  inside[READER] = reader
+  // Its first bytes come into the memory of the reader before it.
+  if (isSecond) return true
+  const first = inside[buffer] = reader.nextBuffer()
+  inside[callback] = onRead
+  inside[generator] = nextBuffer
   slots.handle.useUserBuffer(first)
   return true
+}
+
+/** A socket knows its reader, so that all have the same functions: their own would be 150 bytes a connection. */
+const READER = Symbol('reader')
+let last: Reader | undefined
+
+function onRead (this: Inside, bytes: number, buffer: Buffer): boolean {
+  const reader = this[READER] as Reader
+  const goesOn = reader.onRead(bytes, buffer)
+  // Perhaps another by now.
+  last = this[READER] as Reader
+  return goesOn
+}
+
+/** Asked right after `onRead`, and not of any socket. */
+function nextBuffer (): Buffer | undefined {
+  return last?.nextBuffer()
 }
 
 /** As readInto, for a socket of Node.js's HTTP server: its parser reads for itself until somebody listens to the socket's data. */

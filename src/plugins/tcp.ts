@@ -47,7 +47,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
         connections.refuse(endpoint, `TCP_${refusal}`, formatAddress(peer.address, peer.port))
         return
       }
-      const connection = connections.open(endpoint, peer, () => socket.destroy())
+      const connection = connections.open(endpoint, peer, socket)
       gate.enter(connection.network)
       const session = new TcpSession(socket, peer, connection, gate, runner)
       sessions.add(session)

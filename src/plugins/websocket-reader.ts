@@ -57,11 +57,16 @@ export class WebSocketReader extends SliceReader {
 
   /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
-    if (this.raw.writableLength >= MAX_BATCH_BYTES) this.flush()
+    if (this.raw.writableLength >= MAX_BATCH_BYTES) this.#flush()
   }
 
-  /** To be called before the connection is destroyed: what was answered is on its way then. */
-  flush (): void {
+  /** Ends the connection at once. What was answered is on its way then. */
+  destroy (): void {
+    this.#flush()
+    this.#socket.terminate()
+  }
+
+  #flush (): void {
     if (this.raw.writableCorked === 0) return
     this.raw.uncork()
     this.raw.cork()

@@ -95,8 +95,7 @@ export class WebSocketSession implements WebSocketClient {
   }
 
   destroy (): void {
-    this.#reader.flush()
-    this.#socket.terminate()
+    this.#reader.destroy()
   }
 
   onClose (code: number): void {
@@ -117,7 +116,7 @@ export class WebSocketSession implements WebSocketClient {
     const bytes = Buffer.byteLength(message)
     // A callback for each message costs as much as counting it.
     const mayBeBehind = socket.bufferedAmount + bytes > this.#runner.limits.pauseBytes
-    socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? this.#onSent : undefined)
+    socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
     this.#reader.flushLarge()
     this.connection.sent(bytes)
     // A client that does not read is not read.
@@ -133,7 +132,7 @@ export class WebSocketSession implements WebSocketClient {
     this.#socket.close(code, reason)
   }
 
-  readonly #onSent = (): void => {
+  #onSent (): void {
     if (!this.#reader.isStopped) return
     // Its pong waits unread, but a client that takes what was held back for it is there.
     this.#isAlive = true

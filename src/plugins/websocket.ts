@@ -136,9 +136,9 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const connection = connections.open(endpoint, peer, () => session.destroy(), before?.id)
         const reader = new WebSocketReader(socket, raw, turn, memory)
-        const session: WebSocketSession = new WebSocketSession(socket, raw, reader, peer, connection, runner)
+        const connection = connections.open(endpoint, peer, reader, before?.id)
+        const session = new WebSocketSession(socket, raw, reader, peer, connection, runner)
         gate.enter(connection.network)
         sessions.add(session)
         session.start(service)

@@ -81,11 +81,11 @@ function capsFor ({ endpoint, connections }: HoldRequest): NodeJS.ProcessEnv {
 
 const oneloop: Target = {
   name: 'oneloop',
-  description: 'this checkout, PROFILE=bench',
+  description: 'this checkout as `npm start` starts it, PROFILE=bench',
   provides: ['http', 'page', 'ws', ...RAW],
   missing: () => undefined,
   version: () => versionIn('../package.json'),
-  start: (pin, hold) => ready('oneloop', start([...pin, process.execPath, 'dist/cli.js', 'serve'], { env: { PROFILE: 'bench', HOST, ...ON, ...OFF, ...(hold && capsFor(hold)) } }), portsOfLog)
+  start: (pin, hold) => ready('oneloop', start([...pin, process.execPath, '--max-semi-space-size=8', 'dist/cli.js', 'serve'], { env: { PROFILE: 'bench', HOST, ...ON, ...OFF, ...(hold && capsFor(hold)) } }), portsOfLog)
 }
 
 const nodePeer = (name: string, description: string, script: string, version: () => string): Target => ({

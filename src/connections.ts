@@ -88,9 +88,13 @@ export class Connection {
     this.#publish('connect')
   }
 
-  /** Made on first use: most connections log one line in their life. */
+  get #bindings () {
+    return { service: this.endpoint.name, connection: this.id, peer: this.peer }
+  }
+
+  /** Made on first use: most connections log one line in their life, and that without it. */
   get log (): FastifyBaseLogger {
-    this.#log ??= this.#all.log.logger.child({ service: this.endpoint.name, connection: this.id, peer: this.peer })
+    this.#log ??= this.#all.log.logger.child(this.#bindings)
     return this.#log
   }
 
@@ -163,12 +167,13 @@ export class Connection {
     this.#all.forget(this)
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
-    this.#all.log.line(() => this.log, this.network, {
+    this.#all.log.line(() => this.#all.log.logger, this.network, () => ({
+      ...this.#bindings,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       durationMs: Math.round(this.ageMs),
       reason: this.#reason
-    }, 'connection closed')
+    }), 'connection closed')
   }
 
   #publish (type: FeedEvent['type'], bytes?: number, reason?: string): void {

@@ -1,5 +1,6 @@
 /** Settings → app → listening → signals. The only file that touches the process's signals. */
 import { createServer } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import { type App, buildApp } from './app.ts'
@@ -37,8 +38,15 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
   return app
 }
 
+/**
+ * By how much the heap may outgrow what lives in it before V8 collects, in percent. V8 itself lets it double: an idle WebSocket
+ * had 6.8 to 8 KB resident then, with 5.2 alive; with this it has 5.5, and opening one costs no more.
+ */
+const HEAP_GROWTH = 30
+
 /** Starts everything and stays until SIGTERM or SIGINT; a second signal exits at once, with 1. */
 export async function serve (config: Config, logger: Logger): Promise<App> {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH}`)
   const starting = start(config, logger)
   // An exit before its time must not wait for a reader of the log.
   const giveUp = () => { logger.close() }

@@ -32,18 +32,33 @@ const TEST_MS = 1000
  * that a server accepts. On these it is set here as `new net.Socket({ onread })` would set it.
  */
 export const readInto: ReadInto = (socket, reader) => {
-  const slots = slotsOf(socket)
-  if (!slots) return false
-  const { inside, buffer, callback, generator } = slots
+  const inside = socket as unknown as Inside
+  const handle = inside._handle
+  slots ??= slotsOf(socket)
+  if (!slots || typeof handle?.useUserBuffer !== 'function') return false
   const isSecond = inside[READER] !== undefined
   inside[READER] = reader
   // Its first bytes come into the memory of the reader before it.
   if (isSecond) return true
-  const first = inside[buffer] = reader.nextBuffer()
-  inside[callback] = onRead
-  inside[generator] = nextBuffer
-  slots.handle.useUserBuffer(first)
+  const first = inside[slots.buffer] = reader.nextBuffer()
+  inside[slots.callback] = onRead
+  inside[slots.generator] = nextBuffer
+  handle.useUserBuffer(first)
   return true
+}
+
+interface Inside extends Record<symbol, unknown> {
+  _handle?: { useUserBuffer?: (buffer: Uint8Array) => void }
+}
+
+/** Where a socket keeps its `onread`. */
+let slots: { buffer: symbol, callback: symbol, generator: symbol } | undefined
+
+function slotsOf (socket: Socket): typeof slots {
+  const symbols = Object.getOwnPropertySymbols(socket)
+  const find = (description: string) => symbols.find((symbol) => symbol.description === description)
+  const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')]
+  return buffer && callback && generator && { buffer, callback, generator }
 }
 
 /** A socket knows its reader, so that all have the same functions: their own would be 150 bytes a connection. */
@@ -69,24 +84,6 @@ export const readHttpInto: ReadInto = (socket, reader) => {
   return readInto(socket, reader)
 }
 function nothing (): void {}
-
-interface Handle { useUserBuffer (buffer: Uint8Array): void }
-type Inside = Record<symbol, unknown>
-
-let names: { buffer: symbol, callback: symbol, generator: symbol } | undefined
-
-function slotsOf (socket: Socket) {
-  const { _handle: handle } = socket as Socket & { _handle?: Partial<Handle> }
-  if (typeof handle?.useUserBuffer !== 'function') return
-  if (!names) {
-    const symbols = Object.getOwnPropertySymbols(socket)
-    const find = (description: string) => symbols.find((symbol) => symbol.description === description)
-    const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')]
-    if (!buffer || !callback || !generator) return
-    names = { buffer, callback, generator }
-  }
-  return { ...names, handle: handle as Handle, inside: socket as unknown as Inside }
-}
 
 /** Whether `read` does what it says: bytes in their order, the stop, the buffer's change, and the end. */
 async function works (read: ReadInto, host: string): Promise<boolean> {

@@ -6,4 +6,4 @@ trap 'kill 0' EXIT
 npm run --silent build
 tsc -p tsconfig.build.json --watch --preserveWatchOutput &
 npm run --silent build:web -- --watch=forever &
-node --watch --watch-preserve-output dist/cli.js serve
+NODE_ENV=development node --watch --watch-preserve-output dist/cli.js serve

@@ -10,10 +10,24 @@ export function counts (endpoints: readonly Endpoint[]): ServiceCounts[] {
     ({ name, port, state, open, total, bytesIn, bytesOut, refused }))
 }
 
+const MEMORY_MS = 100
+let rss = 0
+let readAt = -Infinity
+
+/** Read so often at most: it cost a quarter of the page. */
+function recentMemory (): number {
+  const now = performance.now()
+  if (now - readAt >= MEMORY_MS) {
+    rss = residentMemory() ?? rss
+    readAt = now
+  }
+  return rss
+}
+
 export function facts (endpoints: readonly Endpoint[]): ProcessFacts {
   return {
     uptimeS: Math.floor(process.uptime()),
-    rss: residentMemory() ?? 0,
+    rss: recentMemory(),
     // Not memoryUsage(): it reads the resident memory, too.
     heapUsed: getHeapStatistics().used_heap_size,
     // A WebSocket service has no socket of its own: it listens on HTTP's.

@@ -5,16 +5,18 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { request } from 'node:http'
 import { hostname } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
 import { play } from '../src/clients/transcript.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import type { FeedEvent } from '../src/feed.ts'
+import { Feed, type FeedEvent } from '../src/feed.ts'
 import { LessonBudget, LessonRefused, sentence } from '../src/lab/lessons.ts'
 import { startSampler } from '../src/lab/sampler.ts'
 import type { FeedMessage, FeedRequest, LessonResult, LoopMessage, LoopTick, Transcript } from '../src/messages.ts'
-import { readRequest } from '../src/routes/ws-feed.ts'
+import { readRequest, wsFeed } from '../src/routes/ws-feed.ts'
+import type { WebSocketClient } from '../src/service.ts'
 import { connect, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
@@ -190,7 +192,7 @@ t.test('a viewer that never reads loses detail, and slows nobody', { skip: !pyth
     await ask(server.target('echo'), { send: Buffer.from('x'), ...options })
     roundTrips.push(performance.now() - began)
     // The pace of the flood: faster would not fill its buffers any sooner, for a batch comes ten times a second.
-    await new Promise((resolve) => { setTimeout(resolve, 40) })
+    await setTimeout(40)
     largest = Math.max(largest, unsent())
     isBehind ||= unsent() > 262_144
     if (isBehind) rounds++
@@ -218,10 +220,40 @@ t.test('the loop\'s own viewers and the probe do not appear in the feed', async 
   const loop = await watcher(t, server)
   await until(() => loop.pings().length > 40, 'the probe pings')
   const traffic = events.filter(({ type }) => type === 'send' || type === 'receive')
-  // The upgrades of the viewers and of the probe, before it is known as such.
+  // The upgrades of the viewers.
   t.ok(traffic.length < 10, `${traffic.length} events`)
+  t.same(events.map(({ service }) => service).filter((service) => service.endsWith('echo')), [], 'nor does that it connects')
   t.equal(traffic.filter(({ service }) => service.startsWith('ws-') || service === 'echo' || service === 'udp-echo').length, 0)
   t.equal(server.log.filter(({ msg, url }) => msg === 'request' && url === '/healthz').length, 0, 'nor do its requests in the log')
+})
+
+t.test('the feed waits for the address of a connection that the probe makes, and not for ever', async (t) => {
+  const feed = new Feed(() => {})
+  const known = new Set<string>()
+  const labPeers = { isConnecting: true, has: (peer: string) => known.has(peer) }
+  const told: FeedEvent[] = []
+  const client: Partial<WebSocketClient> = {
+    isBehind: false,
+    remote: { address: '127.0.0.1', port: 1 },
+    send (text) {
+      const message = JSON.parse(String(text)) as FeedMessage
+      if (message.type === 'events') told.push(...message.events)
+    }
+  }
+  const receiver = wsFeed(feed, labPeers).onConnection(client as WebSocketClient) as { close (): void }
+  const connects = (peer: string) => feed.publish({ at: 0, type: 'connect', transport: 'tcp', service: 'echo', connection: 1, peer })
+  connects('probe')
+  connects('other')
+  await setTimeout(250)
+  t.same(told, [], 'it may be the probe\'s')
+  known.add('probe')
+  labPeers.isConnecting = false
+  await until(() => told.length > 0, 'its address is known')
+  t.same(told.map(({ peer }) => peer), ['other'])
+  labPeers.isConnecting = true
+  connects('third')
+  await until(() => told.length > 1, 'the probe gets nowhere')
+  receiver.close()
 })
 
 t.test('/ws/loop tells of the process, the services, the loop and all four round trips', async (t) => {

@@ -24,6 +24,8 @@ export interface LaneEvents {
   onLost (): void
   /** The lane's own address as the server sees it, `127.0.0.1:50000`: when it comes to be, and when it is gone. */
   onPeer (peer: string, isOpen: boolean): void
+  /** Told before a connection is made, and once its address was told of or there will be none. */
+  onConnecting (isConnecting: boolean): void
 }
 
 type Open = (target: LaneTarget, events: LaneEvents) => Promise<Lane>
@@ -33,11 +35,19 @@ const CONNECT_MS = 5000
 
 const http: Open = async ({ host, port, path }, events) => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  // When it likes: a connection that was closed is made again for the next request.
+  const createConnection = agent.createConnection.bind(agent)
+  agent.createConnection = (...options) => {
+    events.onConnecting(true)
+    const socket = createConnection(...options) as Socket
+    socket.once('connect', () => tellPeer(socket, events))
+    until(socket, ['connect', 'close'], () => events.onConnecting(false))
+    return socket
+  }
   return {
     send () {
       const request = get({ host, port, path, agent }, (response) => response.resume().once('end', events.onAnswer))
       request.on('error', events.onLost)
-      request.once('socket', (socket) => { if (socket.connecting) socket.once('connect', () => tellPeer(socket, events)) })
     },
     close: () => agent.destroy()
   }
@@ -91,7 +101,20 @@ function tellPeer (socket: Socket, { onPeer }: LaneEvents): void {
 
 const lanes: Readonly<Record<Transport, Open>> = { http, websocket, tcp, udp }
 
+function until (socket: Socket, names: readonly string[], then: () => void): void {
+  const once = () => {
+    for (const name of names) socket.off(name, once)
+    then()
+  }
+  for (const name of names) socket.once(name, once)
+}
+
 /** Rejects where the service cannot be reached. */
-export function openLane (target: LaneTarget, events: LaneEvents): Promise<Lane> {
-  return lanes[target.transport](target, events)
+export async function openLane (target: LaneTarget, events: LaneEvents): Promise<Lane> {
+  events.onConnecting(true)
+  try {
+    return await lanes[target.transport](target, events)
+  } finally {
+    events.onConnecting(false)
+  }
 }

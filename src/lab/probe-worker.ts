@@ -58,7 +58,8 @@ class Pinger {
         this.#lane = undefined
         this.#lost(new Error('lost'))
       },
-      onPeer: (peer, isOpen) => tell({ type: 'peer', peer, isOpen })
+      onPeer: (peer, isOpen) => tell({ type: 'peer', peer, isOpen }),
+      onConnecting: (isConnecting) => tell({ type: 'connecting', isConnecting })
     })
     if (opened.isLost) throw new Error('lost')
     this.#lane = opened.lane

@@ -3,6 +3,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Ping, Waited } from '../messages.ts'
 import type { LaneTarget } from './lanes.ts'
+import type { ProbePeers } from './probe-peers.ts'
 
 export type ToProbe = 'measure' | 'measured' | 'stop'
 export type FromProbe =
@@ -10,18 +11,17 @@ export type FromProbe =
   | { readonly type: 'ready' }
   | { readonly type: 'ping', readonly ping: Ping }
   | { readonly type: 'peer', readonly peer: string, readonly isOpen: boolean }
+  | { readonly type: 'connecting', readonly isConnecting: boolean }
   | { readonly type: 'measured', readonly waited: Waited }
 
 /** How long a thread may take to end by itself. */
 const STOP_MS = 500
-/** The feed tells of events a moment after they happened: an address is the probe's for so long after its end. */
-const FORGET_MS = 500
 
 export interface ProbeOptions {
   readonly lanes: readonly LaneTarget[]
   readonly onPing: (ping: Ping) => void
-  /** The addresses that probes connect from, each with its probe: kept up to date. */
-  readonly peers: Map<string, Probe>
+  /** Kept up to date. */
+  readonly peers: ProbePeers
   readonly onError: (error: unknown) => void
 }
 
@@ -32,19 +32,17 @@ export class Probe {
   /** Resolves with the thread's first message: it has read its modules then. */
   readonly #loaded: Promise<unknown>
   readonly #worker: Worker
-  readonly #peers: Map<string, Probe>
   #onMeasured = (_waited: Waited) => {}
 
   /** Throws where no thread can be had. */
   constructor ({ lanes, onPing, peers, onError }: ProbeOptions) {
-    this.#peers = peers
     this.#worker = new Worker(new URL(`./probe-worker${extname(import.meta.url)}`, import.meta.url), {
       workerData: lanes,
       name: 'oneloop probe'
     })
     this.#worker.on('error', onError)
     this.ended = new Promise((resolve) => { this.#worker.once('exit', resolve) })
-    this.#worker.once('exit', () => { for (const [peer, owner] of peers) if (owner === this) this.#forget(peer) })
+    this.#worker.once('exit', () => peers.removeAll(this))
     this.#loaded = new Promise((resolve) => { this.#worker.once('message', resolve) })
     this.ready = new Promise((resolve, reject) => {
       this.#worker.once('exit', () => reject(new Error('the probe ended')))
@@ -52,7 +50,8 @@ export class Probe {
         switch (message.type) {
           case 'ready': return resolve(undefined)
           case 'ping': return onPing(message.ping)
-          case 'peer': return message.isOpen ? peers.set(message.peer, this) : this.#forget(message.peer)
+          case 'connecting': return peers.connecting(this, message.isConnecting)
+          case 'peer': return message.isOpen ? peers.add(this, message.peer) : peers.remove(this, message.peer)
           case 'measured': return this.#onMeasured(message.waited)
         }
       })
@@ -78,10 +77,6 @@ export class Probe {
     const timer = setTimeout(() => { this.#worker.terminate().catch(() => {}) }, STOP_MS)
     await this.ended
     clearTimeout(timer)
-  }
-
-  #forget (peer: string): void {
-    setTimeout(() => { if (this.#peers.get(peer) === this) this.#peers.delete(peer) }, FORGET_MS).unref()
   }
 
   #post (message: ToProbe): void {

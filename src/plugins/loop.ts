@@ -4,6 +4,7 @@ import { reachable } from '../address.ts'
 import type { LaneTarget } from '../lab/lanes.ts'
 import { LessonBudget, lessons, sentence } from '../lab/lessons.ts'
 import { Probe } from '../lab/probe.ts'
+import { ProbePeers } from '../lab/probe-peers.ts'
 import { startSampler } from '../lab/sampler.ts'
 import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '../messages.ts'
 
@@ -20,7 +21,7 @@ export interface LoopListener {
 
 export interface Loop {
   /** The addresses that the probe connects from. */
-  readonly probePeers: Pick<ReadonlySet<string>, 'has' | 'size'>
+  readonly probePeers: Pick<ProbePeers, 'has' | 'size' | 'isConnecting'>
   /** What the probe pings: nothing with LAB=off, or where no service answers. */
   lanes (): readonly LaneTarget[]
   /** Tells the listener about the loop until the function that is returned is called. */
@@ -45,7 +46,7 @@ export const loop = fastifyPlugin(async function loop (app) {
   const { config, log } = app
   const listeners = new Set<LoopListener>()
   const budget = new LessonBudget()
-  const probePeers = new Map<string, Probe>()
+  const probePeers = new ProbePeers()
   let probe: Probe | undefined
   let stopping: Promise<void> = Promise.resolve()
   let isClosed = false

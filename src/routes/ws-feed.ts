@@ -1,6 +1,7 @@
 /** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
 import { randomUUID } from 'node:crypto'
 import type { Feed, FeedEvent } from '../feed.ts'
+import type { ProbePeers } from '../lab/probe-peers.ts'
 import type { FeedMessage, FeedRequest } from '../messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
 import { isTurnedAway } from './viewers.ts'
@@ -10,6 +11,8 @@ const BATCH_MS = 100
 const MAX_EVENTS = 250
 /** Kept between two batches. */
 const MAX_COLLECTED = 5000
+/** Batches that wait, one after the other, for the address of a connection that the probe makes. */
+const MAX_LATE = 10
 const MAX_REQUEST_BYTES = 1024
 
 export const WS_FEED: WebSocketDescription = {
@@ -27,11 +30,12 @@ const MAX_NAME = 64
 interface Viewer { readonly client: WebSocketClient, request: FeedRequest, dropped: number }
 
 /** @param labPeers the probe's addresses: its pings, and what the page's own sockets are told, would drown all else. */
-export function wsFeed (feed: Feed, labPeers: Pick<ReadonlySet<string>, 'has'>): WebSocketService {
+export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnecting'>): WebSocketService {
   const instance = randomUUID()
   const viewers = new Set<Viewer>()
   let events: FeedEvent[] = []
   let overflow = 0
+  let late = 0
   let stop = () => {}
 
   function collect (event: FeedEvent): void {
@@ -41,7 +45,9 @@ export function wsFeed (feed: Feed, labPeers: Pick<ReadonlySet<string>, 'has'>):
   }
 
   function flush (): void {
-    // Not earlier: a connection of the probe is known as such a moment after it is there.
+    // A connection of the probe is known as such a moment after it is there.
+    late = labPeers.isConnecting ? late + 1 : 0
+    if (late > 0 && late <= MAX_LATE) return
     const all = events.filter(({ peer }) => !labPeers.has(peer))
     for (const viewer of viewers) feed.dropped += tell(viewer, all, overflow)
     events = []

@@ -84,6 +84,11 @@ export interface WebSocketClient {
 
 export interface WebSocketReceiver {
   message?(message: Buffer, isBinary: boolean): void
+  /**
+   * As `message`, and in its place, for a service that keeps no byte longer than the call, other than by sending it to this client:
+   * the message's memory is used again.
+   */
+  borrow?(message: Buffer, isBinary: boolean): void
   close?(): void
 }
 

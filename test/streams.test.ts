@@ -5,7 +5,6 @@ import { connect as connectSocket, createServer, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
-import { Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
 
@@ -309,31 +308,4 @@ t.test('buffers are lent so long as there are any, and again once they are back'
   memory.giveBack(lent[0] as Buffer)
   t.equal(memory.lend(), lent[0])
   t.end()
-})
-
-t.test('a turn', async (t) => {
-  t.test('serves who waits in order, and no more than its share holds', async (t) => {
-    const turn = new Turn(1)
-    const served: string[] = []
-    turn.spend(5)
-    t.ok(turn.isOver)
-    for (const name of ['a', 'b', 'c', 'd']) turn.wait({ onTurn () { served.push(name); return 0.6 } })
-    await nextTurn()
-    t.same(served, ['a', 'b'])
-    t.ok(turn.isOver, 'who comes now waits behind them')
-    await nextTurn()
-    t.same(served, ['a', 'b', 'c', 'd'])
-    await nextTurn()
-    t.notOk(turn.isOver)
-  })
-
-  t.test('serves one at least, however long that takes', async (t) => {
-    const turn = new Turn(1)
-    let served = 0
-    for (let i = 0; i < 2; i++) turn.wait({ onTurn () { served++; return 50 } })
-    await nextTurn()
-    t.equal(served, 1)
-    await nextTurn()
-    t.equal(served, 2)
-  })
 })

@@ -47,10 +47,12 @@ export abstract class SliceReader implements Reader, Waiter {
     const isNext = this.#heldBytes === 0 && this.isTaking && !this.#turn.isOver
     const chunk = buffer.subarray(0, bytes)
     if (isNext && bytes <= this.#sliceBytes && this.isDoneAtOnce) {
-      this.#turn.spend(this.#timed(chunk))
+      const startedAt = this.now = performance.now()
+      this.take(chunk)
+      this.#turn.spend(this.#timed(startedAt))
     } else {
-      this.hold(Buffer.from(chunk))
-      if (isNext) this.#turn.spend(this.#handOn())
+      this.keep(chunk)
+      if (isNext && this.#heldBytes > 0) this.#turn.spend(this.#handOn())
     }
     this.arrange()
     return true
@@ -70,8 +72,17 @@ export abstract class SliceReader implements Reader, Waiter {
   /** Whether nobody keeps a part of a slice: then its memory may be used again at once, and is not copied. */
   protected abstract get isDoneAtOnce (): boolean
 
-  /** Takes a slice. */
-  protected abstract take (slice: Buffer): void
+  /** Whether this that is held is taken in one piece, however large. */
+  protected isIndivisible (_chunk: Buffer): boolean {
+    return false
+  }
+
+  /** To be called before and after what was held is taken. */
+  protected beginSlice (): void {}
+  protected endSlice (): void {}
+
+  /** Takes a piece of a slice. */
+  protected abstract take (piece: Buffer): void
 
   /** To be called after each read and each slice, and when `isTaking` becomes true. */
   protected arrange (): void {
@@ -96,6 +107,11 @@ export abstract class SliceReader implements Reader, Waiter {
     if (!this.isTaking) return this.arrange()
     this.#hasEnded = false
     this.raw.emit('end')
+  }
+
+  /** Holds a copy of what was read. */
+  protected keep (chunk: Buffer): void {
+    this.hold(Buffer.from(chunk))
   }
 
   protected hold (chunk: Buffer): void {
@@ -126,21 +142,32 @@ export abstract class SliceReader implements Reader, Waiter {
 
   /** Hands on a slice of what is held. Returns the milliseconds that it took. */
   #handOn (): number {
+    const startedAt = this.now = performance.now()
     const sliceBytes = this.#sliceBytes
-    const chunk = this.#held[0] as Buffer
-    const isWhole = chunk.length <= sliceBytes
-    const slice = isWhole ? chunk : chunk.subarray(0, sliceBytes)
-    if (isWhole) this.#held.shift()
-    else this.#held[0] = chunk.subarray(sliceBytes)
-    this.#heldBytes -= slice.length
-    const ms = this.#timed(slice)
-    if (!isWhole && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
+    let left = sliceBytes
+    this.beginSlice()
+    do left -= this.#takeFirst(left)
+    while (left > 0 && this.#heldBytes > 0 && this.isTaking && !this.raw.destroyed)
+    this.endSlice()
+    const ms = this.#timed(startedAt)
+    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
     return ms
   }
 
-  #timed (slice: Buffer): number {
-    const startedAt = this.now = performance.now()
-    this.take(slice)
+  /** Takes the first chunk that is held, or as much of it as is wanted. Returns its bytes. */
+  #takeFirst (most: number): number {
+    const chunk = this.#held[0] as Buffer
+    const isWhole = chunk.length <= most || this.isIndivisible(chunk)
+    const piece = isWhole ? chunk : chunk.subarray(0, most)
+    if (isWhole) this.#held.shift()
+    else this.#held[0] = chunk.subarray(most)
+    this.#heldBytes -= piece.length
+    this.take(piece)
+    return piece.length
+  }
+
+  /** The milliseconds since a slice began. The next one follows from them. */
+  #timed (startedAt: number): number {
     const ms = performance.now() - startedAt
     if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, this.#sliceBytes >> 1)
     return ms

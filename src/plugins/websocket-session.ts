@@ -64,6 +64,7 @@ export class WebSocketSession implements WebSocketClient {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { message: receiver }
       else if (receiver) this.#receiver = receiver
+      this.#reader.isBorrowed = this.#receiver.borrow !== undefined
     })
     this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage)
   }
@@ -100,6 +101,7 @@ export class WebSocketSession implements WebSocketClient {
 
   onClose (code: number): void {
     this.#runner.onClosed(this)
+    this.#reader.giveBack()
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored) this.connection.crossed('WS_CLOSE_MS')
     this.#guard(() => this.#receiver.close?.())
     this.connection.closed(`close code ${code}`)
@@ -149,11 +151,13 @@ export class WebSocketSession implements WebSocketClient {
   onMessage (data: RawData, isBinary: boolean): void {
     const message = data as Buffer // binaryType is nodebuffer, ws's default
     this.#readBefore = this.#raw.bytesRead
+    this.#reader.onTold(message)
     this.connection.received(message.length)
     if (this.#isTooFast()) return
     this.#isAlive = true
     try {
-      this.#receiver.message?.(message, isBinary)
+      if (this.#receiver.borrow) this.#receiver.borrow(message, isBinary)
+      else this.#receiver.message?.(message, isBinary)
     } catch (err) {
       this.#onServiceError(err)
     }

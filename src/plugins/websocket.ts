@@ -15,8 +15,9 @@ import { isAllowedOrigin, OriginError } from '../origin.ts'
 import type { WebSocketService } from '../service.ts'
 import { SHARE_MS, Turn, type Waiter } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
+import { FrameMemory } from './frame-memory.ts'
 import { peerOf } from './peer.ts'
-import { WebSocketReader } from './websocket-reader.ts'
+import { WebSocketReader, type WebSocketReading } from './websocket-reader.ts'
 import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
 
 const GOING_AWAY = 1001
@@ -34,7 +35,12 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const sessions = new Set<WebSocketSession>()
   const gate = new Gate(config.websocket)
   const turn = new Turn(SHARE_MS)
-  const memory = Buffer.allocUnsafeSlow(READ_BYTES)
+  const reading: WebSocketReading = {
+    turn,
+    memory: Buffer.allocUnsafeSlow(READ_BYTES),
+    frames: new FrameMemory(),
+    maxMessageBytes: config.websocket.maxMessageBytes
+  }
   const runner: WebSocketRunner = {
     limits: config.websocket,
     onClosed (session) {
@@ -96,7 +102,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const beat = () => turn.wait(new Heartbeat(turn, sessions.values()))
   const heartbeat = setInterval(() => setImmediate(beat), config.websocket.pingMs).unref()
 
-  app.pressure.onMemoryShort = () => { for (const session of sessions) session.onMemoryShort() }
+  app.pressure.onMemoryShort = () => {
+    reading.frames.clear()
+    for (const session of sessions) session.onMemoryShort()
+  }
 
   const http = app.endpoints.find(({ transport }) => transport === 'http')
   if (!http) throw new Error('the websocket plugin goes after the http plugin')
@@ -136,7 +145,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const reader = new WebSocketReader(socket, raw, turn, memory)
+        const reader = new WebSocketReader(socket, raw, reading)
         const connection = connections.open(endpoint, peer, reader, before?.id)
         const session = new WebSocketSession(socket, raw, reader, peer, connection, runner)
         gate.enter(connection.network)

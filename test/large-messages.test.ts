@@ -1,0 +1,312 @@
+/** Large WebSocket messages are put together in memory that is used again: nobody may see another's bytes, nor wait longer for a refusal, and none is lost. */
+import { randomBytes, randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import t from 'tap'
+import * as ws from 'ws'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { FrameBorders } from '../src/plugins/frame-borders.ts'
+import { FrameMemory, MAX_UNFINISHED_BYTES } from '../src/plugins/frame-memory.ts'
+import { wsEcho } from '../src/routes/ws-echo.ts'
+import type { WebSocketClient } from '../src/service.ts'
+import { frame as frameText } from './corpus-websocket.ts'
+import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
+
+const MIB = 1_048_576
+const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
+const [TEXT, BINARY, CONTINUATION, PING] = [1, 2, 0, 9]
+
+const frame = (opcode: number, bytes: Buffer, isLast = true): Buffer => Buffer.from(frameText(opcode, bytes.toString('latin1'), { isLast }), 'latin1')
+/** The head of a frame of so many bytes, and the first of them. */
+const begun = (bytes: number, first: number): Buffer => Buffer.from(frameText(BINARY, 'x'.repeat(first), { claimed: BigInt(bytes) }), 'latin1')
+
+t.test('borders', async (t) => {
+  /** Where `walk` stops in what comes in pieces, from the beginning of all, and how large it says the frame is. */
+  function stops (bytes: Buffer, cuts: readonly number[], maxMessageBytes = 67_108_864): [at: number, size: number][] {
+    const borders = new FrameBorders(maxMessageBytes)
+    const found: [number, number][] = []
+    let before = 0
+    for (const cut of [...cuts, bytes.length]) {
+      const chunk = bytes.subarray(before, cut)
+      for (let at = borders.walk(chunk, 0); at < chunk.length; at = borders.walk(chunk, at)) {
+        found.push([before + at, borders.largeBytes])
+        borders.pass()
+      }
+      before = cut
+    }
+    return found
+  }
+
+  const payloads = [0, 1, 125, 126, 4000, 4096, 65_535, 65_536, 200_000, MIB].map((size) => randomBytes(size))
+
+  t.test('of frames of every length of length', async (t) => {
+    for (const opcode of [TEXT, BINARY]) {
+      const frames = payloads.map((payload) => frame(opcode, payload))
+      const expected: [number, number][] = []
+      let at = 0
+      for (const { length } of frames) {
+        if (length > 4096) expected.push([at, length])
+        at += length
+      }
+      t.equal(expected.length, 5)
+      t.same(stops(Buffer.concat(frames), []), expected)
+    }
+  })
+
+  t.test('wherever they are cut: only a frame whose head is cut is not stopped at', async (t) => {
+    const large = frame(BINARY, randomBytes(70_000))
+    const bytes = Buffer.concat([frame(TEXT, randomBytes(200)), large, frame(PING, randomBytes(20)), large])
+    const [first, second] = [208, 208 + large.length + 26]
+    for (let i = 0; i < 300; i++) {
+      const cuts = Array.from({ length: randomInt(6) }, () => randomInt(3) === 0 ? randomInt(bytes.length) : first + randomInt(16)).sort((a, b) => a - b)
+      const isCut = (at: number) => cuts.some((cut) => cut > at && cut < at + 10)
+      t.same(stops(bytes, cuts), [first, second].filter((at) => !isCut(at)).map((at) => [at, large.length]), `cut at ${cuts.join()}`)
+    }
+    // Every byte of its own: no head comes whole.
+    t.same(stops(bytes.subarray(0, 5000), Array.from({ length: 4999 }, (_, i) => i + 1)), [])
+  })
+
+  t.test('not at a part of a message, at more than may come, nor behind what is no frame', async (t) => {
+    const large = randomBytes(10_000)
+    const whole = frame(BINARY, large)
+    t.same(stops(Buffer.concat([frame(TEXT, large, false), frame(CONTINUATION, large, false), frame(CONTINUATION, large)]), []), [])
+    t.same(stops(frame(BINARY, randomBytes(MIB + 1)), []), [])
+    t.same(stops(whole, [], 9000), [])
+    t.same(stops(Buffer.concat([Buffer.from(frameText(BINARY, 'x', { rsv: 0x40 }), 'latin1'), whole]), []), [], 'a reserved bit')
+    t.same(stops(Buffer.concat([Buffer.from(frameText(BINARY, 'x', { isMasked: false }) + 'mask', 'latin1'), whole]), []), [], 'no mask')
+    t.same(stops(Buffer.concat([begun(2 ** 62, 1), whole]), []), [], 'a length that nothing has')
+  })
+})
+
+t.test('memory', async (t) => {
+  t.test('is used again for a frame of its size, and never by two', async (t) => {
+    const memory = new FrameMemory()
+    const first = memory.begin(60_000) as Buffer
+    const second = memory.begin(60_000) as Buffer
+    t.equal(first.length, 60_000)
+    t.not(first.buffer, second.buffer)
+    memory.finish(first)
+    t.not(memory.begin(60_000)?.buffer, first.buffer, 'whole is not free')
+    memory.giveBack(first)
+    t.not(memory.begin(70_000)?.buffer, first.buffer, 'too small')
+    const third = memory.begin(50_000)
+    t.equal(third?.buffer, first.buffer)
+    t.equal(third?.length, 50_000)
+    t.not(memory.begin(50_000)?.buffer, first.buffer)
+  })
+
+  t.test('for what has not come whole ends, and begins again', async (t) => {
+    const memory = new FrameMemory()
+    const frames: Buffer[] = []
+    for (let next = memory.begin(MIB); next; next = memory.begin(MIB)) frames.push(next)
+    t.equal(frames.length, Math.floor(MAX_UNFINISHED_BYTES / MIB) - 1)
+    memory.finish(frames[0] as Buffer)
+    t.ok(memory.begin(MIB))
+    t.notOk(memory.begin(MIB))
+  })
+
+  t.test('is kept for the next ones up to a limit, and let go', async (t) => {
+    const memory = new FrameMemory()
+    const frames = Array.from({ length: 20 }, () => {
+      const one = memory.begin(MIB) as Buffer
+      memory.finish(one)
+      return one
+    })
+    for (const one of frames) memory.giveBack(one)
+    const kept = new Set(frames.map(({ buffer }) => buffer))
+    const again = Array.from({ length: 7 }, () => memory.begin(MIB)?.buffer as ArrayBuffer)
+    t.ok(again.every((buffer) => kept.has(buffer)))
+    for (const buffer of again) memory.finish(Buffer.from(buffer))
+    t.notOk(kept.has(memory.begin(MIB)?.buffer as ArrayBuffer), 'no more than that')
+    for (let i = 0; i < 20; i++) {
+      memory.giveBack(frames[0] as Buffer)
+      const one = memory.begin(MIB) as Buffer
+      t.equal(one.buffer, frames[0]?.buffer, 'as often as one likes')
+      memory.finish(one)
+    }
+    memory.giveBack(frames[0] as Buffer)
+    memory.clear()
+    t.notOk(kept.has(memory.begin(MIB)?.buffer as ArrayBuffer))
+  })
+})
+
+/** How often memory was asked for, had and given back. */
+function watchMemory (): { begun: number, refused: number, givenBack: number, last?: ArrayBufferLike, end (): void } {
+  const { begin, giveBack } = FrameMemory.prototype
+  const seen: ReturnType<typeof watchMemory> = { begun: 0, refused: 0, givenBack: 0, end: () => { Object.assign(FrameMemory.prototype, { begin, giveBack }) } }
+  FrameMemory.prototype.begin = function (bytes) {
+    const memory = begin.call(this, bytes)
+    if (memory) seen.begun++
+    else seen.refused++
+    return memory
+  }
+  FrameMemory.prototype.giveBack = function (one) {
+    seen.givenBack++
+    seen.last = one.buffer
+    giveBack.call(this, one)
+  }
+  return seen
+}
+
+const options = { timeoutMs: TIMEOUT_MS }
+const open = (server: TestServer, onMessage?: (message: Buffer) => void) =>
+  connectWebSocket({ ...server.target('http'), path: '/ws/echo' }, { ...options, ...(onMessage && { onMessage: ({ data }) => onMessage(data) }) })
+
+t.test('an echo', async (t) => {
+  const seen = watchMemory()
+  t.teardown(seen.end)
+  const server = await serverFor(t, SETTINGS)
+
+  t.test('of large messages uses the same memory again', async (t) => {
+    const got: Buffer[] = []
+    const socket = await open(server, (message) => got.push(message))
+    for (let i = 0; i < 20; i++) {
+      const sent = randomBytes(65_536)
+      socket.send(sent)
+      await until(() => got.length === i + 1, 'the answer')
+      t.ok(got[i]?.equals(sent))
+    }
+    t.equal(seen.begun, 20)
+    t.equal(seen.givenBack, 20)
+    socket.terminate()
+  })
+
+  t.test('of several clients at once, of any sizes, one of whom reads late: each gets its own bytes', async (t) => {
+    const slow = await connect(server.target('http'))
+    slow.write(handshake('/ws/echo'))
+    await once(slow, 'data')
+    slow.pause()
+    const late = Array.from({ length: 60 }, () => randomBytes(200_000))
+    for (const message of late) slow.write(frame(BINARY, message))
+    await settled(() => server.endpoint('ws-echo').bytesIn)
+    t.ok(slow.writableLength > 0, 'it is not read')
+    const givenBack = seen.givenBack
+
+    await Promise.all(Array.from({ length: 6 }, async () => {
+      const sent = Array.from({ length: 120 }, () => randomBytes(randomInt(4) === 0 ? randomInt(400_000) : randomInt(9000)))
+      const got: Buffer[] = []
+      const socket = await open(server, (message) => got.push(message))
+      for (const message of sent) socket.send(message)
+      await until(() => got.length === sent.length, 'all answers')
+      t.ok(got.every((message, i) => message.equals(sent[i] as Buffer)))
+      socket.terminate()
+    }))
+    t.ok(seen.givenBack > givenBack, 'others use their memory again')
+
+    const answers = readAll(slow)
+    slow.resume()
+    slow.write(frame(8, Buffer.from('\x03\xe8')))
+    const bytes = await answers
+    // Each answer: ten bytes of head, and the payload.
+    t.ok(late.every((message, i) => bytes.subarray(i * 200_010 + 10, (i + 1) * 200_010).equals(message)))
+  })
+
+  t.test('of text, which is text, and of what is none, which ends the connection', async (t) => {
+    const text = 'é€😀'.repeat(20_000)
+    const socket = await connectWebSocket({ ...server.target('http'), path: '/ws/echo' }, options)
+    socket.send(text)
+    const [data, isBinary] = await once(socket, 'message') as [Buffer, boolean]
+    t.equal(String(data), text)
+    t.equal(isBinary, false)
+    socket.send(Buffer.alloc(50_000, 0xff), { binary: false })
+    t.equal((await once(socket, 'close'))[0], 1007)
+  })
+})
+
+t.test('memory is not used again for what ws has not told yet', async (t) => {
+  // Its types do not know it.
+  const { prototype } = (ws as unknown as { Receiver: { prototype: { write (chunk: Buffer): boolean } } }).Receiver
+  const { write } = prototype
+  t.teardown(() => { prototype.write = write })
+  prototype.write = function (chunk) {
+    setImmediate(() => write.call(this, chunk))
+    return true
+  }
+  const server = await serverFor(t, SETTINGS)
+  await Promise.all(Array.from({ length: 4 }, async () => {
+    const sent = Array.from({ length: 50 }, () => randomBytes(20_000))
+    const socket = await connect(server.target('http'))
+    const received = readAll(socket)
+    socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...sent.map((message) => frame(BINARY, message)), frame(8, Buffer.from('\x03\xe8'))]))
+    const bytes = await received
+    const first = bytes.indexOf('\r\n\r\n') + 4
+    t.ok(sent.every((message, i) => bytes.subarray(first + i * 20_004 + 4, first + (i + 1) * 20_004).equals(message)))
+  }))
+})
+
+t.test('where memory is short, none is kept', async (t) => {
+  const seen = watchMemory()
+  t.teardown(seen.end)
+  const server = await serverFor(t, SETTINGS)
+  const socket = await open(server)
+  const memories: unknown[] = []
+  for (let i = 0; i < 3; i++) {
+    if (i === 2) server.app.pressure.onMemoryShort()
+    const answered = once(socket, 'message')
+    socket.send(randomBytes(50_000))
+    await answered
+    memories.push(seen.last)
+  }
+  t.equal(memories[1], memories[0])
+  t.not(memories[2], memories[1])
+  socket.terminate()
+})
+
+t.test('clients whose messages never end hold up nobody, and what they held is there again once they are gone', async (t) => {
+  const seen = watchMemory()
+  t.teardown(seen.end)
+  const server = await serverFor(t, SETTINGS)
+  const echo = async () => {
+    const sent = randomBytes(MIB)
+    const got: Buffer[] = []
+    const socket = await open(server, (message) => got.push(message))
+    socket.send(sent)
+    await until(() => got.length === 1, 'the answer')
+    socket.terminate()
+    return got[0]?.equals(sent)
+  }
+  for (let round = 1; round <= 2; round++) {
+    seen.begun = seen.refused = 0
+    const stuck = await Promise.all(Array.from({ length: 10 }, async () => {
+      const socket = await connect(server.target('http'))
+      socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), begun(MIB, 5000)]))
+      return socket
+    }))
+    await until(() => seen.begun + seen.refused === stuck.length, 'all have begun')
+    t.equal(seen.begun, 7, `round ${round}`)
+    t.ok(await echo(), 'another is served')
+    t.equal(seen.begun, 7, 'without that memory')
+    for (const socket of stuck) socket.destroy()
+    await until(() => server.endpoint('ws-echo').open === 0, 'they are gone')
+  }
+})
+
+t.test('a service keeps what it was given, whatever comes afterwards', async (t) => {
+  const kept: Buffer[] = []
+  t.intercept(wsEcho, 'onConnection', {
+    value: (client: WebSocketClient) => (message: Buffer) => {
+      kept.push(message)
+      client.send(message)
+    }
+  })
+  const server = await serverFor(t, SETTINGS)
+  const sent = Array.from({ length: 20 }, () => randomBytes(65_536))
+  const socket = await open(server)
+  for (const message of sent) {
+    const answered = once(socket, 'message')
+    socket.send(message)
+    await answered
+  }
+  t.ok(sent.every((message, i) => message.equals(kept[i] as Buffer)))
+  socket.terminate()
+})
+
+t.test('a message that is too large is refused at its head, and one that is not is answered', async (t) => {
+  const server = await serverFor(t, { WS_MAX_MESSAGE_BYTES: '20000' })
+  const socket = await connect(server.target('http'))
+  const received = readAll(socket)
+  socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), frame(BINARY, randomBytes(20_000)), begun(20_001, 100)]))
+  const bytes = await received
+  const at = bytes.indexOf('\r\n\r\n') + 4
+  t.equal(bytes.readUInt16BE(at + 2), 20_000)
+  t.equal(bytes.readUInt16BE(at + 4 + 20_000 + 2), 1009)
+})

@@ -1,0 +1,106 @@
+/** Who waits for whom: the share of a turn, and the slices that a client's bytes are handed on in. */
+import { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { SliceReader } from '../src/plugins/slice-reader.ts'
+import { Turn } from '../src/turn.ts'
+
+t.test('a turn', async (t) => {
+  t.test('serves who waits in order, and no more than its share holds', async (t) => {
+    const turn = new Turn(1)
+    const served: string[] = []
+    turn.spend(5)
+    t.ok(turn.isOver)
+    for (const name of ['a', 'b', 'c', 'd']) turn.wait({ onTurn () { served.push(name); return 0.6 } })
+    await nextTurn()
+    t.same(served, ['a', 'b'])
+    t.ok(turn.isOver, 'who comes now waits behind them')
+    await nextTurn()
+    t.same(served, ['a', 'b', 'c', 'd'])
+    await nextTurn()
+    t.notOk(turn.isOver)
+  })
+
+  t.test('serves one at least, however long that takes', async (t) => {
+    const turn = new Turn(1)
+    let served = 0
+    for (let i = 0; i < 2; i++) turn.wait({ onTurn () { served++; return 50 } })
+    await nextTurn()
+    t.equal(served, 1)
+    await nextTurn()
+    t.equal(served, 2)
+  })
+})
+
+/** Notes the sizes of what it takes, and 'end' after each slice. */
+class Pieces extends SliceReader {
+  readonly taken: (number | 'end')[] = []
+  isTaking = true
+  isDoneAtOnce = false
+  onTake = () => {}
+
+  constructor (raw = new Socket()) {
+    // The smallest that a slice can be, so that a busy machine makes none smaller; and one slice a turn.
+    super(raw, new Turn(0.01), Buffer.alloc(0), 512)
+  }
+
+  give (...sizes: number[]): void {
+    for (const size of sizes) this.hold(Buffer.alloc(size))
+    this.arrange()
+  }
+
+  protected override isIndivisible (chunk: Buffer): boolean {
+    return chunk.length === 5000
+  }
+
+  protected take (piece: Buffer): void {
+    this.taken.push(piece.length)
+    this.onTake()
+  }
+
+  protected override endSlice (): void {
+    this.taken.push('end')
+  }
+}
+
+/** Longer than a slice should take, so that the next ones are no larger. */
+function busy (): void {
+  for (const end = performance.now() + 0.15; performance.now() < end;);
+}
+
+t.test('a slice', async (t) => {
+  t.test('is of so many bytes, whatever they came in', async (t) => {
+    const reader = new Pieces()
+    reader.onTake = busy
+    reader.give(300, 900, 100)
+    for (const slice of [[300, 212], [512], [176, 100]]) {
+      await nextTurn()
+      t.same(reader.taken.splice(0), [...slice, 'end'])
+    }
+    t.equal(reader.heldBytes, 0)
+  })
+
+  t.test('is larger only for what is taken in one piece', async (t) => {
+    const reader = new Pieces()
+    reader.onTake = busy
+    reader.give(300, 5000, 5000, 10)
+    for (const slice of [[300, 5000], [5000], [10]]) {
+      await nextTurn()
+      t.same(reader.taken.splice(0), [...slice, 'end'])
+    }
+  })
+
+  t.test('ends where the client is to be held back, and where it is gone', async (t) => {
+    const raw = new Socket()
+    const reader = new Pieces(raw)
+    reader.onTake = () => { reader.isTaking = false }
+    reader.give(100, 100)
+    await nextTurn()
+    t.same(reader.taken, [100, 'end'])
+    reader.isTaking = true
+    reader.onTake = () => raw.destroy()
+    reader.give(100, 100)
+    await nextTurn()
+    t.same(reader.taken, [100, 'end', 100, 'end'])
+  })
+})

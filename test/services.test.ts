@@ -13,7 +13,7 @@ import { ask, exchange } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig, type Values } from '../src/config.ts'
-import { ctime } from '../src/ctime.ts'
+import { ctime, ctimeNow } from '../src/ctime.ts'
 import { Feed, type FeedEvent } from '../src/feed.ts'
 import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
 import { printable } from '../src/printable.ts'
@@ -28,6 +28,13 @@ const options = { timeoutMs: TIMEOUT_MS }
 t.test('ctime is that of C', async (t) => {
   t.equal(ctime(new Date(2014, 0, 29, 19, 14, 15)), 'Wed Jan 29 19:14:15 2014')
   t.equal(ctime(new Date(2014, 1, 1, 0, 0, 0)), 'Sat Feb  1 00:00:00 2014')
+  let now = new Date(2014, 0, 29, 19, 14, 15).getTime()
+  t.intercept(Date, 'now', { value: () => now })
+  t.equal(ctimeNow(), 'Wed Jan 29 19:14:15 2014')
+  now += 999
+  t.equal(ctimeNow(), 'Wed Jan 29 19:14:15 2014')
+  now++
+  t.equal(ctimeNow(), 'Wed Jan 29 19:14:16 2014')
 })
 
 t.test('addresses and sizes are read as people write them', async (t) => {

@@ -1,4 +1,4 @@
-import { ctime } from '../ctime.ts'
+import { ctimeNow } from '../ctime.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketService } from '../service.ts'
 
 const TICK_MS = 1000
@@ -9,7 +9,7 @@ export function wsTime (): WebSocketService {
   let timer: NodeJS.Timeout | undefined
 
   function tick (): void {
-    const text = ctime(new Date())
+    const text = ctimeNow()
     for (const client of clients) if (!client.isBehind) client.send(text)
   }
 
@@ -19,7 +19,7 @@ export function wsTime (): WebSocketService {
     summary: 'Sends the local time at once, then once a second.',
     example: { answer: /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}$/ },
     onConnection (client) {
-      client.send(ctime(new Date()))
+      client.send(ctimeNow())
       clients.add(client)
       timer ??= setInterval(tick, TICK_MS)
       return {

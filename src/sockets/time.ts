@@ -1,4 +1,4 @@
-import { ctime } from '../ctime.ts'
+import { ctimeNow } from '../ctime.ts'
 import { defineTcpService } from '../service.ts'
 
 export default defineTcpService({
@@ -6,5 +6,5 @@ export default defineTcpService({
   ports: [9999],
   summary: 'Sends the local time as text, then closes (RFC 867).',
   example: { answer: /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}\r\n$/ },
-  onConnection: (client) => client.end(`${ctime(new Date())}\r\n`)
+  onConnection: (client) => client.end(`${ctimeNow()}\r\n`)
 })

@@ -70,7 +70,7 @@ export const scenarios: readonly Scenario[] = [
   flood('mixed-flood-http', '16 connections with 16 requests in flight', http(16, 16))
 ]
 
-export const QUICK = ['http-keepalive', 'ws-16-d1', 'ws-16-d16', 'tcp-64-d1', 'tcp-64k', 'udp-64', 'time-churn']
+export const QUICK = ['http-keepalive', 'ws-16-d1', 'ws-16-d16', 'ws-64k', 'tcp-64-d1', 'tcp-64k', 'udp-64', 'time-churn']
 
 /** The client that a flood's own load drowns anyway: its protocol says nothing of fairness. */
 export const floodedPart = ({ kind, loads }: Scenario): string | undefined =>

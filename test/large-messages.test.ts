@@ -1,13 +1,17 @@
 /** Large WebSocket messages are put together in memory that is used again: nobody may see another's bytes, nor wait longer for a refusal, and none is lost. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
+import { Socket } from 'node:net'
 import t from 'tap'
 import * as ws from 'ws'
+import type { WebSocket } from 'ws'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { FrameBorders } from '../src/plugins/frame-borders.ts'
 import { FrameMemory, MAX_UNFINISHED_BYTES } from '../src/plugins/frame-memory.ts'
+import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import type { WebSocketClient } from '../src/service.ts'
+import { Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
@@ -127,6 +131,20 @@ t.test('memory', async (t) => {
     memory.clear()
     t.notOk(kept.has(memory.begin(MIB)?.buffer as ArrayBuffer))
   })
+})
+
+t.test('memory of one size gives way to that of another', async (t) => {
+  const memory = new FrameMemory()
+  const begun = (bytes: number, count: number) => Array.from({ length: count }, () => {
+    const one = memory.begin(bytes) as Buffer
+    memory.finish(one)
+    return one
+  })
+  for (const one of begun(MIB, 8)) memory.giveBack(one)
+  const small = begun(60_000, 60)
+  for (const one of small) memory.giveBack(one)
+  const kept = new Set(small.map(({ buffer }) => buffer))
+  t.equal(begun(60_000, 60).filter(({ buffer }) => kept.has(buffer)).length, 60)
 })
 
 /** How often memory was asked for, had and given back. */
@@ -265,7 +283,7 @@ t.test('clients whose messages never end hold up nobody, and what they held is t
     return got[0]?.equals(sent)
   }
   for (let round = 1; round <= 2; round++) {
-    seen.begun = seen.refused = 0
+    seen.begun = seen.refused = seen.givenBack = 0
     const stuck = await Promise.all(Array.from({ length: 10 }, async () => {
       const socket = await connect(server.target('http'))
       socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), begun(MIB, 5000)]))
@@ -277,6 +295,7 @@ t.test('clients whose messages never end hold up nobody, and what they held is t
     t.equal(seen.begun, 7, 'without that memory')
     for (const socket of stuck) socket.destroy()
     await until(() => server.endpoint('ws-echo').open === 0, 'they are gone')
+    t.equal(seen.givenBack, 7, 'and what they had can be used again')
   }
 })
 
@@ -309,4 +328,42 @@ t.test('a message that is too large is refused at its head, and one that is not 
   const at = bytes.indexOf('\r\n\r\n') + 4
   t.equal(bytes.readUInt16BE(at + 2), 20_000)
   t.equal(bytes.readUInt16BE(at + 4 + 20_000 + 2), 1009)
+})
+
+t.test('a client that is not to be read is not read, though ws reads on after its close frame; and then it is read, though ws does not', async (t) => {
+  const raw = new Socket()
+  let isPaused = false
+  const socket = {
+    get isPaused () { return isPaused },
+    pause () { isPaused = true; raw.pause() },
+    // As ws, whose receiver has failed.
+    resume () { isPaused = false }
+  } as unknown as WebSocket
+  const memory = Buffer.alloc(65_536)
+  const reader = new WebSocketReader(socket, raw, { turn: new Turn(1), memory, frames: new FrameMemory(), maxMessageBytes: MIB })
+  reader.stop()
+  t.ok(raw.isPaused())
+  raw.resume()
+  reader.onRead(1000, memory)
+  t.ok(raw.isPaused())
+  t.equal(reader.heldBytes, 1000)
+  reader.go()
+  t.notOk(raw.isPaused())
+})
+
+t.test('what follows a message that ws refuses is read to its end, so that the connection ends', async (t) => {
+  const server = await serverFor(t, { ...SETTINGS, WS_CLOSE_MS: '60000' })
+  const socket = await connect(server.target('http'))
+  const received = readAll(socket)
+  socket.write(handshake('/ws/echo'))
+  await once(socket, 'data')
+  socket.end(Buffer.concat([
+    frame(TEXT, Buffer.alloc(70_000, 0xff)),
+    ...Array.from({ length: 3000 }, () => frame(BINARY, randomBytes(20))),
+    frame(8, Buffer.from('\x03\xe8'))
+  ]))
+  const bytes = await received
+  t.equal(bytes.readUInt16BE(bytes.length - bytes.readUInt8(bytes.lastIndexOf(0x88) + 1)), 1007)
+  await until(() => server.endpoint('ws-echo').open === 0, 'it is gone')
+  t.same([...server.endpoint('ws-echo').crossings], [])
 })

@@ -1,8 +1,8 @@
 /** The memory that large WebSocket messages are put together in, and used again. */
 import { MAX_HEAD_BYTES } from './frame-borders.ts'
 
-/** For payloads of 16, 64 and 256 KiB and 1 MiB, and the largest head of a frame. */
-const SIZES = [16, 64, 256, 1024].map((kib) => kib * 1024 + MAX_HEAD_BYTES)
+/** For payloads of 8 KiB to 1 MiB, and the largest head of a frame. */
+const SIZES = [8, 16, 32, 64, 128, 256, 512, 1024].map((kib) => kib * 1024 + MAX_HEAD_BYTES)
 /** Of messages that have not come whole: further ones are handed on as they come. */
 export const MAX_UNFINISHED_BYTES = 8_388_608
 /** Kept for the next ones. */
@@ -34,9 +34,19 @@ export class FrameMemory {
 
   /** To be called when nobody has a part of it any more; otherwise it is left to V8. */
   giveBack ({ buffer }: Buffer): void {
-    if (this.#freeBytes + buffer.byteLength > MAX_FREE_BYTES) return
-    this.#freeBytes += buffer.byteLength
-    this.#free.get(buffer.byteLength)?.push(buffer)
+    const size = buffer.byteLength
+    // What is used now goes before what was used once.
+    for (const [other, pieces] of this.#free) {
+      const surplus = this.#freeBytes + size - MAX_FREE_BYTES
+      if (surplus <= 0) break
+      if (other === size) continue
+      const count = Math.min(pieces.length, Math.ceil(surplus / other))
+      pieces.length -= count
+      this.#freeBytes -= count * other
+    }
+    if (this.#freeBytes + size > MAX_FREE_BYTES) return
+    this.#freeBytes += size
+    this.#free.get(size)?.push(buffer)
   }
 
   /** Keeps nothing for the next ones. */

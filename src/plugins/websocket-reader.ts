@@ -94,7 +94,9 @@ export class WebSocketReader extends SliceReader {
 
   /** To be called when the socket is closed. */
   giveBack (): void {
-    if (this.#frame) this.#frames.finish(this.#frame)
+    if (!this.#frame) return
+    this.#frames.finish(this.#frame)
+    this.#frames.giveBack(this.#frame)
     this.#frame = undefined
   }
 
@@ -179,11 +181,14 @@ export class WebSocketReader extends SliceReader {
 
   protected override arrange (): void {
     super.arrange()
-    const isPauseWanted = this.#isStopped || this.heldBytes >= MAX_HELD_BYTES
-    if (isPauseWanted === this.#socket.isPaused) return
-    // By way of ws, which would else read on when it likes.
-    if (isPauseWanted) this.#socket.pause()
-    else this.#socket.resume()
+    // By way of ws, which would else read on when it likes; and it does, after a close frame and after an error.
+    if (this.#isStopped || this.heldBytes >= MAX_HELD_BYTES) {
+      if (!this.#socket.isPaused || !this.raw.isPaused()) this.#socket.pause()
+    } else if (this.#socket.isPaused) {
+      this.#socket.resume()
+      // ws waits for its receiver to take more, which one that has failed never does.
+      this.raw.resume()
+    }
   }
 
   #onPlainData (): void {

@@ -102,7 +102,8 @@ export class WebSocketSession implements WebSocketClient {
   onClose (code: number): void {
     this.#runner.onClosed(this)
     this.#reader.giveBack()
-    if (code === ABNORMAL && this.#isClosing && !this.#raw.errored) this.connection.crossed('WS_CLOSE_MS')
+    // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
+    if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     this.#guard(() => this.#receiver.close?.())
     this.connection.closed(`close code ${code}`)
   }

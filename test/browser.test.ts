@@ -263,7 +263,8 @@ async function browserTests (browser: Browser): Promise<void> {
       }))
       clearInterval(timer)
       gaps.sort((a, b) => a - b)
-      t.ok((gaps[60] ?? Infinity) < 100, `half of the frames came within ${gaps[60]} ms`)
+      // Ten batches come a second. A slow machine draws once for each; a page that does not keep up misses several.
+      t.ok((gaps[60] ?? Infinity) < 250, `half of the frames came within ${gaps[60]} ms`)
       t.equal(await page.locator('#events tr').count(), 200)
       for (let i = 0; i < 1000; i++) sender.send('x')
       await page.waitForFunction(() => /^200 shown, [1-9]\d* not shown$/.test(document.querySelector('#events-count')?.textContent ?? ''))

@@ -114,7 +114,8 @@ export abstract class SliceReader implements Reader, Waiter {
     this.hold(Buffer.from(chunk))
   }
 
-  protected hold (chunk: Buffer): void {
+  /** To be handed on in its turn. */
+  hold (chunk: Buffer): void {
     if (this.#held === NONE) this.#held = []
     this.#held.push(chunk)
     this.#heldBytes += chunk.length

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Turn } from '../turn.ts'
 import type { FrameMemory } from './frame-memory.ts'
-import { FrameBorders } from './frame-borders.ts'
+import { LargeFrames } from './large-frames.ts'
 import type { ReadInto } from './read-into.ts'
 import { SliceReader } from './slice-reader.ts'
 
@@ -22,29 +22,17 @@ export interface WebSocketReading {
   readonly maxMessageBytes: number
 }
 
-const NONE: Buffer[] = []
-
 export class WebSocketReader extends SliceReader {
-  /** Whether nobody keeps a message longer than the call, but for what waits to be sent to this client. */
-  isBorrowed = false
+  /** Whether the service is done with a message when it returns, but for what it has sent to this client. */
+  isBorrowing = false
+  readonly large: LargeFrames
   readonly #socket: WebSocket
-  readonly #frames: FrameMemory
-  readonly #borders: FrameBorders
-  /** A large frame that is coming, and how much of it is there. */
-  #frame: Buffer | undefined
-  #frameBytes = 0
-  /** Large frames that are held, in their order. */
-  #whole = NONE
-  /** Large frames of the slice at hand that ws has told as a message: it has no part of them any more. */
-  #told = NONE
-  #lastTold: ArrayBufferLike | undefined
   #isStopped = false
 
   constructor (socket: WebSocket, raw: Socket, { turn, memory, frames, maxMessageBytes }: WebSocketReading) {
     super(raw, turn, memory, FIRST_SLICE_BYTES)
     this.#socket = socket
-    this.#frames = frames
-    this.#borders = new FrameBorders(maxMessageBytes)
+    this.large = new LargeFrames(frames, maxMessageBytes)
   }
 
   /** @param early what came before it was a WebSocket. */
@@ -82,22 +70,9 @@ export class WebSocketReader extends SliceReader {
     this.arrange()
   }
 
-  /** To be called with each message that ws tells. */
-  onTold (message: Buffer): void {
-    this.#lastTold = message.buffer
-  }
-
   /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
     if (this.raw.writableLength >= MAX_BATCH_BYTES) this.#flush()
-  }
-
-  /** To be called when the socket is closed. */
-  giveBack (): void {
-    if (!this.#frame) return
-    this.#frames.finish(this.#frame)
-    this.#frames.giveBack(this.#frame)
-    this.#frame = undefined
   }
 
   /** Ends the connection at once. What was answered is on its way then. */
@@ -121,39 +96,12 @@ export class WebSocketReader extends SliceReader {
     return false
   }
 
-  /** Large frames are put together, so that ws need not do it. */
   protected override keep (chunk: Buffer): void {
-    let at = 0
-    while (at < chunk.length) {
-      if (this.#frame) {
-        at += this.#fill(this.#frame, chunk, at)
-        continue
-      }
-      const end = this.#borders.walk(chunk, at)
-      if (end > at) this.hold(Buffer.from(chunk.subarray(at, end)))
-      at = end
-      if (at === chunk.length) return
-      this.#frame = this.#frames.begin(this.#borders.largeBytes)
-      this.#frameBytes = 0
-      if (!this.#frame) this.#borders.pass()
-    }
-  }
-
-  #fill (frame: Buffer, chunk: Buffer, at: number): number {
-    const bytes = chunk.copy(frame, this.#frameBytes, at)
-    this.#frameBytes += bytes
-    if (this.#frameBytes === frame.length) {
-      this.#frame = undefined
-      this.#frames.finish(frame)
-      if (this.#whole === NONE) [this.#whole, this.#told] = [[], []]
-      this.#whole.push(frame)
-      this.hold(frame)
-    }
-    return bytes
+    this.large.sort(chunk, this)
   }
 
   protected override isIndivisible (chunk: Buffer): boolean {
-    return chunk === this.#whole[0]
+    return this.large.isNext(chunk)
   }
 
   protected override beginSlice (): void {
@@ -163,20 +111,13 @@ export class WebSocketReader extends SliceReader {
   /** To ws, as long as it listens: not after a close frame, nor after a broken one. */
   protected take (piece: Buffer): void {
     this.raw.emit('data', piece)
-    if (piece === this.#whole[0]) {
-      this.#whole.shift()
-      if (this.#lastTold === piece.buffer) this.#told.push(piece)
-    }
-    this.#lastTold = undefined
+    this.large.onTaken(piece)
   }
 
   protected override endSlice (): void {
-    const { raw } = this
-    raw.uncork()
-    if (this.#told.length === 0) return
+    this.raw.uncork()
     // What is not sent yet is still read from it.
-    if (this.isBorrowed && raw.writableLength === 0) for (const frame of this.#told) this.#frames.giveBack(frame)
-    this.#told.length = 0
+    this.large.giveBackTold(this.isBorrowing && this.raw.writableLength === 0)
   }
 
   protected override arrange (): void {

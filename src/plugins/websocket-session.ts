@@ -64,7 +64,7 @@ export class WebSocketSession implements WebSocketClient {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { message: receiver }
       else if (receiver) this.#receiver = receiver
-      this.#reader.isBorrowed = this.#receiver.borrow !== undefined
+      this.#reader.isBorrowing = this.#receiver.borrow !== undefined
     })
     this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage)
   }
@@ -101,7 +101,7 @@ export class WebSocketSession implements WebSocketClient {
 
   onClose (code: number): void {
     this.#runner.onClosed(this)
-    this.#reader.giveBack()
+    this.#reader.large.end()
     // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     this.#guard(() => this.#receiver.close?.())
@@ -152,7 +152,7 @@ export class WebSocketSession implements WebSocketClient {
   onMessage (data: RawData, isBinary: boolean): void {
     const message = data as Buffer // binaryType is nodebuffer, ws's default
     this.#readBefore = this.#raw.bytesRead
-    this.#reader.onTold(message)
+    this.#reader.large.onTold(message)
     this.connection.received(message.length)
     if (this.#isTooFast()) return
     this.#isAlive = true

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { formatAddress, network } from './address.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Feed, FeedEvent } from './feed.ts'
+import { Roster, type Member } from './roster.ts'
 import type { SampledLog } from './sampled-log.ts'
 import type { Peer } from './service.ts'
 
@@ -11,7 +12,7 @@ export interface Destroyable { destroy (): unknown }
 export class Connections {
   readonly log: SampledLog
   readonly feed: Feed
-  readonly #open = new Set<Connection>()
+  readonly #open = new Roster<Connection>()
   #last = 0
   #onEmpty = () => {}
 
@@ -61,7 +62,8 @@ export class Connections {
   }
 }
 
-export class Connection {
+export class Connection implements Member {
+  place = -1
   readonly id: number
   readonly peer: string
   /** What the limits count as its address. */

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
+import type { Member } from '../roster.ts'
 import type { HttpReader } from './http-reader.ts'
 import { endIfSilent } from './net-server.ts'
 
@@ -12,7 +13,8 @@ type SessionSocket = Socket & { session?: HttpSession | undefined }
 /** The session of the HTTP client on a socket; undefined where there is none, as with `inject`, or none any more. */
 export const sessionOf = (socket: Socket): HttpSession | undefined => (socket as SessionSocket).session
 
-export class HttpSession {
+export class HttpSession implements Member {
+  place = -1
   readonly connection: Connection
   readonly reader: HttpReader
   /** Requests without their answers, all requests, and the last one. */

@@ -7,6 +7,7 @@ import type { Connection } from '../connections.ts'
 import type { Endpoint, EndpointDescription } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
+import { Roster } from '../roster.ts'
 import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { HTTP_READ_BYTES, HttpReader } from './http-reader.ts'
@@ -41,7 +42,7 @@ export const http = fastifyPlugin(async function http (app) {
   const { config, connections } = app
   const server = app.server as Server
   const servers: Server[] = []
-  const sessions = new Set<HttpSession>()
+  const sessions = new Roster<HttpSession>()
   const endpoints = new Map<number, Endpoint>()
   /** Where HTTP has one port; asking a connection for its own is a system call. */
   let sole: Endpoint | undefined

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import type { Gate } from '../gate.ts'
+import type { Member } from '../roster.ts'
 import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
 import { endIfSilent } from './net-server.ts'
 import { TcpReader, type Reading, type Taker } from './tcp-reader.ts'
@@ -22,7 +23,8 @@ export interface TcpRunner extends Reading {
 /** A socket knows its session, so that all sockets have the same listeners: closures of their own would be a fifth of what an idle connection costs. */
 type SessionSocket = Socket & { session?: TcpSession }
 
-export class TcpSession implements TcpClient, Taker {
+export class TcpSession implements TcpClient, Taker, Member {
+  place = -1
   readonly remote: Peer
   readonly connection: Connection
   /** Where it has its place. */

@@ -4,6 +4,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
+import { Roster } from '../roster.ts'
 import type { TcpService } from '../service.ts'
 import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
@@ -18,7 +19,7 @@ const SWEEP_MS = 1000
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
   const servers: Server[] = []
-  const sessions = new Set<TcpSession>()
+  const sessions = new Roster<TcpSession>()
   const runner: TcpRunner = {
     limits: config.tcp,
     readInto: app.readInto,

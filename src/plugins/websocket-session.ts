@@ -4,6 +4,7 @@ import type { RawData, WebSocket } from 'ws'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import { Bucket } from '../rates.ts'
+import type { Member } from '../roster.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
 import type { WebSocketReader } from './websocket-reader.ts'
 
@@ -30,7 +31,8 @@ type SessionSocket = WebSocket & { session?: WebSocketSession }
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-export class WebSocketSession implements WebSocketClient {
+export class WebSocketSession implements WebSocketClient, Member {
+  place = -1
   readonly remote: Peer
   readonly #socket: SessionSocket
   readonly #raw: Socket

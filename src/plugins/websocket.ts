@@ -12,6 +12,7 @@ import type { Endpoint } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { LimitError } from '../limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../origin.ts'
+import { Roster } from '../roster.ts'
 import type { WebSocketService } from '../service.ts'
 import { SHARE_MS, Turn, type Waiter } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
@@ -32,7 +33,7 @@ const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
-  const sessions = new Set<WebSocketSession>()
+  const sessions = new Roster<WebSocketSession>()
   const gate = new Gate(config.websocket)
   const turn = new Turn(SHARE_MS)
   const reading: WebSocketReading = {
@@ -99,7 +100,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   })
 
   // After the reads of this turn, and what they let wait: where the process was stopped for longer than a beat, the pongs are there, but unread.
-  const beat = () => turn.wait(new Heartbeat(turn, sessions.values()))
+  const beat = () => turn.wait(new Heartbeat(turn, sessions))
   const heartbeat = setInterval(() => setImmediate(beat), config.websocket.pingMs).unref()
 
   app.pressure.onMemoryShort = () => {
@@ -160,19 +161,22 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
 /** Pings everybody, so many in each turn as there is time for: 15,000 pings at once held the loop for a fifth of a second. */
 class Heartbeat implements Waiter {
   readonly #turn: Turn
-  readonly #sessions: Iterator<WebSocketSession>
+  readonly #sessions: Roster<WebSocketSession>
+  readonly #left: WebSocketSession[]
 
-  constructor (turn: Turn, sessions: Iterator<WebSocketSession>) {
+  constructor (turn: Turn, sessions: Roster<WebSocketSession>) {
     this.#turn = turn
     this.#sessions = sessions
+    this.#left = [...sessions]
   }
 
   onTurn (): number {
     const startedAt = performance.now()
     for (let i = 0; i < PINGS_AT_ONCE; i++) {
-      const { done, value: session } = this.#sessions.next()
-      if (done) return performance.now() - startedAt
-      session.ping()
+      const session = this.#left.pop()
+      if (!session) return performance.now() - startedAt
+      // It may have been closed since the beat began.
+      if (this.#sessions.has(session)) session.ping()
     }
     this.#turn.wait(this)
     return performance.now() - startedAt

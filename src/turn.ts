@@ -1,10 +1,10 @@
 /** Fairness: what one protocol may spend of a turn of the event loop before everybody else is served. */
 
 /** What each protocol may spend of a turn before its other clients wait. */
-export const SHARE_MS = 0.5
+export const SHARE_MS = 0.25
 
 export interface Waiter {
-  /** Returns the milliseconds that it has spent, or that it has only begun to spend. */
+  /** Returns the milliseconds that it will take later in this turn, beside what it takes now. */
   onTurn (): number
 }
 
@@ -18,6 +18,10 @@ export class Turn {
   readonly #waiting: Waiter[] = []
   #spentMs = 0
   #isNextAsked = false
+  #firstAt: number | undefined
+  /** When the waiters of this turn were called, and what they will take later in it. */
+  #calledAt = 0
+  #announcedMs = 0
 
   constructor (shareMs: number) {
     this.#shareMs = shareMs
@@ -31,6 +35,13 @@ export class Turn {
   /** Notes time that was spent in this turn. */
   spend (ms: number): void {
     this.#spentMs += ms
+    this.#askForNext()
+  }
+
+  /** As `spend`, of all that has passed since the first such call of this turn: what was set off in between counts, too. */
+  spendSince (startedAt: number): void {
+    this.#firstAt ??= startedAt
+    this.#spentMs = performance.now() - this.#firstAt
     this.#askForNext()
   }
 
@@ -50,11 +61,23 @@ export class Turn {
   readonly #next = (): void => {
     this.#isNextAsked = false
     this.#spentMs = 0
-    while (this.#spentMs < this.#shareMs) {
-      const waiter = this.#waiting.shift()
-      if (!waiter) break
-      this.#spentMs += waiter.onTurn()
-    }
-    if (this.#spentMs > 0) this.#askForNext()
+    this.#firstAt = undefined
+    if (this.#waiting.length === 0) return
+    this.#calledAt = performance.now()
+    this.#announcedMs = 0
+    this.#callFirst()
+  }
+
+  #callFirst (): void {
+    const waiter = this.#waiting.shift()
+    if (waiter) this.#announcedMs += waiter.onTurn()
+    // The next one when what this one has set off is done: half of what a request costs comes after it was taken.
+    process.nextTick(this.#goOn)
+  }
+
+  readonly #goOn = (): void => {
+    this.#spentMs = performance.now() - this.#calledAt + this.#announcedMs
+    if (this.#waiting.length > 0 && this.#spentMs < this.#shareMs) this.#callFirst()
+    else this.#askForNext()
   }
 }

@@ -21,6 +21,24 @@ t.test('a turn', async (t) => {
     t.notOk(turn.isOver)
   })
 
+  t.test('counts what a waiter has set off, too', async (t) => {
+    const turn = new Turn(1)
+    const served: string[] = []
+    const busy = () => { for (const end = performance.now() + 2; performance.now() < end;); }
+    turn.wait({
+      onTurn () {
+        served.push('a')
+        process.nextTick(() => { served.push('set off'); busy() })
+        return 0
+      }
+    })
+    turn.wait({ onTurn () { served.push('b'); return 0 } })
+    await nextTurn()
+    t.same(served, ['a', 'set off'])
+    await nextTurn()
+    t.same(served, ['a', 'set off', 'b'])
+  })
+
   t.test('serves one at least, however long that takes', async (t) => {
     const turn = new Turn(1)
     let served = 0

@@ -60,10 +60,11 @@ export abstract class SliceReader implements Reader, Waiter {
 
   onTurn (): number {
     this.#isWaiting = false
-    if (!this.isTaking || this.#heldBytes === 0 || this.raw.destroyed) return 0
-    const ms = this.#handOn()
-    this.arrange()
-    return ms
+    if (this.isTaking && this.#heldBytes > 0 && !this.raw.destroyed) {
+      this.#handOn()
+      this.arrange()
+    }
+    return 0
   }
 
   /** Whether a slice may be handed on now, as far as it depends on this client. */

@@ -2,28 +2,35 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
-import { formatAddress, network, unmapped } from '../address.ts'
+import { formatAddress, network, reachable, unmapped } from '../address.ts'
 import { event } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { printable } from '../printable.ts'
 import { Bucket, Rates } from '../rates.ts'
 import type { UdpService } from '../service.ts'
+import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
+import { pausable, works, type Pause } from './udp-pause.ts'
 
 /** Replies that the kernel has not taken yet, in bytes; more are dropped. */
 const MAX_UNSENT_BYTES = 262_144
 const WELL_KNOWN_PORTS = 1024
+/** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
+const SHARES = 2
 
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
   const { config, connections, feed } = app
-  const sockets = new Map<Endpoint, Socket>()
+  const sockets: Socket[] = []
+  const ownPorts = new Set<number>()
   const rates = new Rates(config.udp.rate, config.maxAddresses)
+  const turn = new Turn(SHARES * SHARE_MS)
+  const isAble = await works(pausable, reachable(config.host))
+  if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
   /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
-  function excess (source: string, peer: string): string | undefined {
+  function excess (source: string, peer: string, now: number): string | undefined {
     if (app.loop.probePeers.has(peer)) return
-    const now = performance.now()
     if (!rates.take(source, now)) return 'UDP_RATE'
     if (!total.take(now)) return 'UDP_TOTAL_RATE'
   }
@@ -32,18 +39,18 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
     if (message.length > config.udp.maxBytes) return 'UDP_MAX_BYTES'
     if (from.port < WELL_KNOWN_PORTS) return 'well-known source port'
-    for (const endpoint of sockets.keys()) if (endpoint.port === from.port) return 'own source port'
+    if (ownPorts.has(from.port)) return 'own source port'
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
-  function onMessage (service: UdpService, endpoint: Endpoint, socket: Socket, message: Buffer, from: RemoteInfo): void {
+  function onMessage (service: UdpService, endpoint: Endpoint, socket: Socket, message: Buffer, from: RemoteInfo, now: number): void {
     const address = unmapped(from.address)
     const peer = formatAddress(address, from.port)
     endpoint.total++
     endpoint.bytesIn += message.length
     if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peer, message.length))
     const source = network(address)
-    const tooMany = excess(source, peer)
+    const tooMany = excess(source, peer, now)
     if (tooMany) return connections.refuse(endpoint, tooMany, peer)
     const log = (text: string) => connections.log.line(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text))
     let answer: Uint8Array | string | void
@@ -70,10 +77,26 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const type = isIPv6(config.host) ? 'udp6' : 'udp4'
     // Every destination is an address already: no look-up, and no tick spent on one.
     const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) })
-    socket.on('message', (message, from) => onMessage(service, endpoint, socket, message, from))
-    sockets.set(endpoint, socket)
+    let pause: Pause | undefined
+    const waiter = {
+      onTurn () {
+        pause?.start()
+        return 0
+      }
+    }
+    socket.on('message', (message, from) => {
+      const startedAt = performance.now()
+      onMessage(service, endpoint, socket, message, from, startedAt)
+      turn.spendSince(startedAt)
+      if (!pause || !turn.isOver) return
+      pause.stop()
+      turn.wait(waiter)
+    })
+    sockets.push(socket)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await bind(socket, config.host, port)
+      ownPorts.add(bound)
+      if (isAble) pause = pausable(socket)
       socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'))
       return bound
     }))
@@ -87,7 +110,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   }
 
   app.addHook('preClose', async () => {
-    await Promise.all([...sockets.values()].map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
+    await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
   })
 })
 
@@ -104,7 +127,7 @@ function bind (socket: Socket, address: string, port: number): Promise<number> {
 
 /** Of multicast, broadcast or no host at all: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
 export function isMulticastOrBroadcast (address: string): boolean {
-  if (isIPv6(address)) return /^ff/i.test(address)
+  if (address.includes(':')) return /^ff/i.test(address)
   const first = Number(address.slice(0, address.indexOf('.')))
   return first >= 224 || first === 0
 }

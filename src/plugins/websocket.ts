@@ -171,15 +171,14 @@ class Heartbeat implements Waiter {
   }
 
   onTurn (): number {
-    const startedAt = performance.now()
     for (let i = 0; i < PINGS_AT_ONCE; i++) {
       const session = this.#left.pop()
-      if (!session) return performance.now() - startedAt
+      if (!session) return 0
       // It may have been closed since the beat began.
       if (this.#sessions.has(session)) session.ping()
     }
     this.#turn.wait(this)
-    return performance.now() - startedAt
+    return 0
   }
 }
 

@@ -1,0 +1,90 @@
+/** What a flood of datagrams does to everybody else, on both ways of reading; and that nothing of it is lost on the way. */
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { pausable, works, type Pausable } from '../src/plugins/udp-pause.ts'
+import { SHARE_MS } from '../src/turn.ts'
+import { serverFor, until, type TestServer } from './support.ts'
+
+const COUNT = 60
+/** What a datagram takes here: longer than it does, so that the busiest machine counts the same. */
+const EACH_MS = SHARE_MS / 2
+
+/** The methods of a UDP socket's handle. */
+function methods (): { recvStop: unknown } {
+  const socket = createSocket('udp4')
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol') as symbol
+  const { handle } = (socket as unknown as Record<symbol, { handle: object }>)[symbol] as { handle: object }
+  socket.close()
+  return Object.getPrototypeOf(handle) as { recvStop: unknown }
+}
+
+/** Sends a flood that comes while the loop is held, and tells how much of it was served in each turn after that, and the answers. */
+async function flood (t: Test, { endpoint, target }: TestServer): Promise<{ turns: number[], answers: string[] }> {
+  const sender: Socket = createSocket('udp4')
+  t.teardown(() => sender.close())
+  const answers: string[] = []
+  sender.on('message', (message) => answers.push(String(message)))
+  sender.connect(target('udp-echo').port, '127.0.0.1')
+  await once(sender, 'connect')
+  const echo = endpoint('udp-echo')
+  const { now } = performance
+  let passed = 0
+  // It is asked when a datagram comes and when that has been served.
+  performance.now = () => now.call(performance) + (passed += EACH_MS)
+  t.teardown(() => { performance.now = now })
+  for (let i = 0; i < COUNT; i++) sender.send(String(i))
+  const turns: number[] = []
+  for (let before = echo.total; echo.total < COUNT; before = echo.total) {
+    await nextTurn()
+    if (echo.total > before) turns.push(echo.total - before)
+  }
+  performance.now = now
+  await until(() => answers.length === COUNT, 'every datagram is answered')
+  return { turns, answers }
+}
+
+const everyOne = Array.from({ length: COUNT }, (_, i) => String(i))
+
+t.test('a flood of datagrams has its share of a turn, and the rest waits for the next ones', async (t) => {
+  const server = await serverFor(t, { PROFILE: 'bench' })
+  const { turns, answers } = await flood(t, server)
+  t.ok(Math.max(...turns) <= 3, `served in each turn: ${turns.join(' ')}`)
+  t.same(answers, everyOne, 'each is answered, in its order')
+  t.notOk(server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to stop')))
+})
+
+t.test('where Node.js has no way to stop a socket all is served at once', async (t) => {
+  const handle = methods()
+  const { recvStop } = handle
+  handle.recvStop = () => {}
+  const server = await serverFor(t, { PROFILE: 'bench' }).finally(() => { handle.recvStop = recvStop })
+  t.ok(server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to stop a UDP socket')))
+  const { turns, answers } = await flood(t, server)
+  t.ok(Math.max(...turns) > 3, `served in each turn: ${turns.join(' ')}`)
+  t.same(answers, everyOne)
+})
+
+t.test('what a socket does when it is stopped is found out at the start', async (t) => {
+  const cases: Record<string, [Pausable, boolean]> = {
+    'this Node.js': [pausable, true],
+    'one without a way': [() => undefined, false],
+    'one that goes on': [() => ({ stop () {}, start () {} }), false],
+    'one that does not start again': [(socket) => ({ ...pausable(socket), stop () { pausable(socket)?.stop() }, start () {} }), false]
+  }
+  for (const [name, [one, isRight]] of Object.entries(cases)) t.equal(await works(one, '127.0.0.1'), isRight, name)
+  t.equal(await works(pausable, '192.0.2.1'), false, 'on an address that is not of this machine')
+})
+
+t.test('a socket that is closed while it waits stays closed', async (t) => {
+  const socket = createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const pause = pausable(socket)
+  pause?.stop()
+  socket.close()
+  await once(socket, 'close')
+  t.doesNotThrow(() => pause?.start())
+  t.doesNotThrow(() => pause?.stop())
+})

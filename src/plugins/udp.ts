@@ -21,7 +21,7 @@ const SHARES = 2
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
   const { config, connections, feed } = app
   const sockets: Socket[] = []
-  const ownPorts = new Set<number>()
+  const endpoints: Endpoint[] = []
   const rates = new Rates(config.udp.rate, config.maxAddresses)
   const turn = new Turn(SHARES * SHARE_MS)
   const isAble = await works(pausable, reachable(config.host))
@@ -39,7 +39,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
     if (message.length > config.udp.maxBytes) return 'UDP_MAX_BYTES'
     if (from.port < WELL_KNOWN_PORTS) return 'well-known source port'
-    if (ownPorts.has(from.port)) return 'own source port'
+    if (endpoints.some(({ port }) => port === from.port)) return 'own source port'
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
@@ -93,9 +93,9 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       turn.wait(waiter)
     })
     sockets.push(socket)
+    endpoints.push(endpoint)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await bind(socket, config.host, port)
-      ownPorts.add(bound)
       if (isAble) pause = pausable(socket)
       socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'))
       return bound

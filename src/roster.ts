@@ -6,7 +6,7 @@ export interface Member {
 }
 
 /**
- * Does what a Set does, and leaves nothing behind. As members of a Set come and go, V8 replaces its table, and each table that was
+ * A Set that leaves nothing behind. As members of a Set come and go, V8 replaces its table, and each table that was
  * replaced keeps what was in it, and the table after it, until the whole heap is marked: so did a part of all closed connections.
  */
 export class Roster<T extends Member> {
@@ -17,6 +17,7 @@ export class Roster<T extends Member> {
   }
 
   add (member: T): void {
+    if (this.has(member)) return
     member.place = this.#members.push(member) - 1
   }
 
@@ -33,7 +34,7 @@ export class Roster<T extends Member> {
     last.place = member.place
   }
 
-  /** The last one first: so the one at hand may be deleted. */
+  /** The last one first: so the one at hand may be deleted. Where another one is, one that was seen may come again. */
   * [Symbol.iterator] (): Generator<T, void> {
     for (let i = this.#members.length - 1; i >= 0; i--) {
       const member = this.#members[i]

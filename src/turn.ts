@@ -38,7 +38,10 @@ export class Turn {
     this.#askForNext()
   }
 
-  /** As `spend`, of all that has passed since the first such call of this turn: what was set off in between counts, too. */
+  /**
+   * As `spend`, and in its place: of all that has passed since the first such call of this turn. What was set off in between counts, too,
+   * and so does what others did then.
+   */
   spendSince (startedAt: number): void {
     this.#firstAt ??= startedAt
     this.#spentMs = performance.now() - this.#firstAt
@@ -70,10 +73,15 @@ export class Turn {
 
   #callFirst (): void {
     const waiter = this.#waiting.shift()
-    if (waiter) this.#announcedMs += waiter.onTurn()
-    // The next one when what this one has set off is done: half of what a request costs comes after it was taken.
-    process.nextTick(this.#goOn)
+    try {
+      if (waiter) this.#announcedMs += waiter.onTurn()
+    } finally {
+      // The next one when what this one has set off is done, ticks and promises: half of what a request costs comes after it was taken.
+      queueMicrotask(this.#afterPromises)
+    }
   }
+
+  readonly #afterPromises = (): void => { process.nextTick(this.#goOn) }
 
   readonly #goOn = (): void => {
     this.#spentMs = performance.now() - this.#calledAt + this.#announcedMs

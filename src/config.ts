@@ -1,9 +1,7 @@
 /** How the settings are read: from the environment and from flags into one Config, or into one error that names all that is wrong. */
-import { isIP } from 'node:net'
-import { envSchema, type EnvSchemaOpt } from 'env-schema'
-import type { Static } from 'typebox'
-import { fixed, flag, MAX_ORIGINS, MAX_PORTS, portVariable, settings, type Documented } from './settings.ts'
+import { portVariable, settings } from './settings.ts'
 import { rawServices } from './sockets/index.ts'
+import { parseOrigins, parsePorts, validate } from './validation.ts'
 
 export interface PortSetting {
   readonly variable: string
@@ -102,7 +100,7 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
     for (const [name, { bench }] of Object.entries(settings)) if (bench !== undefined) given[name] ??= String(bench)
   }
   const portSettings = readPorts(given, isGiven)
-  const { values, problems } = validate(given, flags)
+  const { values, problems } = validate(given, (name) => flags[name] !== undefined)
   problems.push(...findClashes(portSettings))
   if (problems.length > 0) throw new ConfigError(problems)
 
@@ -156,46 +154,6 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
   }
 }
 
-type Ajv = ReturnType<Extract<EnvSchemaOpt['ajv'], { customOptions: unknown }>['customOptions']>
-
-const SCHEMA = { type: 'object', properties: settings }
-/** Made once: it takes longer to compile the schema than to do all else. */
-let validator: Ajv | undefined
-
-function addFormats (ajv: Ajv): Ajv {
-  return ajv
-    .addFormat('ip', (text) => isIP(text) !== 0)
-    .addFormat('ports', (text) => parsePorts(text) !== null)
-    .addFormat('origins', (text) => parseOrigins(text) !== null)
-    .addVocabulary(['crossed', 'bench'])
-}
-
-type Read = Static<typeof fixed> & Record<string, unknown>
-
-function validate (given: Record<string, string>, flags: Values): { values: Read, problems: string[] } {
-  // Numbers are checked here first: the validator alone would let "0x10" and "Infinity" pass.
-  const isUnreadable = (name: string) => settings[name]?.minimum !== undefined && !/^\d{1,15}$/.test(given[name] ?? '0')
-  const wrong = new Set(Object.keys(given).filter(isUnreadable))
-  let values = {} as Read
-  try {
-    values = envSchema<Read>({
-      schema: SCHEMA,
-      data: Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name))),
-      env: false,
-      ajv: { customOptions: (fresh) => { validator ??= addFormats(fresh); return validator } }
-    })
-  } catch (error) {
-    const { errors } = error as { errors?: { instancePath: string }[] }
-    if (!errors) throw error
-    for (const { instancePath } of errors) wrong.add(instancePath.slice(1))
-  }
-  const problems = Object.keys(given).filter((name) => wrong.has(name)).map((name) => {
-    const source = flags[name] === undefined ? '' : ` (from ${flag(name)})`
-    return `${name}=${JSON.stringify(given[name])}${source} must be ${allowed(settings[name] as Documented)}`
-  })
-  return { values, problems }
-}
-
 /** Ports that do not read count as none here: `validate` tells of them. */
 function readPorts (given: Record<string, string>, isGiven: ReadonlySet<string>): Record<string, PortSetting> {
   return Object.fromEntries(['http', ...rawServices.map((service) => service.name)].map((name) => {
@@ -203,22 +161,6 @@ function readPorts (given: Record<string, string>, isGiven: ReadonlySet<string>)
     const text = given[variable] ?? String(settings[variable]?.default)
     return [name, { variable, ports: parsePorts(text) ?? [], isSet: isGiven.has(variable) }]
   }))
-}
-
-/** `off` → [], `9999,10000` → both, anything else → null. */
-function parsePorts (text: string): number[] | null {
-  if (text === 'off') return []
-  if (!/^\d{1,5}(,\d{1,5})*$/.test(text)) return null
-  const list = text.split(',').map(Number)
-  return list.length <= MAX_PORTS && list.every((port) => port <= 65_535) ? list : null
-}
-
-/** `https://lab.example,http://localhost:3000` → both, as browsers write them; anything else → null. */
-function parseOrigins (text: string): string[] | null {
-  if (text === '') return []
-  const origins = text.split(',')
-  const isOrigin = (origin: string) => /^https?:/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin
-  return origins.length <= MAX_ORIGINS && origins.every(isOrigin) ? origins : null
 }
 
 /** Two services, or one twice, on one port of one transport. HTTP is TCP here. */
@@ -237,13 +179,4 @@ function findClashes (all: Readonly<Record<string, PortSetting>>): string[] {
     }
   }
   return clashes
-}
-
-/** What a setting may be, in words: `a whole number from 100 to 600000`. */
-function allowed (setting: Documented): string {
-  if (setting.enum) return `one of ${setting.enum.join(', ')}`
-  if (setting.format === 'ip') return 'an IP address, such as 127.0.0.1, 0.0.0.0 or ::'
-  if (setting.format === 'ports') return `off, 0 for a free port, or ports from 1 to 65535 (at most ${MAX_PORTS}, joined by commas)`
-  if (setting.format === 'origins') return `origins such as https://lab.example or http://localhost:3000 (at most ${MAX_ORIGINS}, joined by commas)`
-  return `a whole number from ${setting.minimum} to ${setting.maximum}`
 }

@@ -63,7 +63,7 @@ export class Connections {
 }
 
 export class Connection implements Member {
-  place = -1
+  rosterIndex = -1
   readonly id: number
   readonly peer: string
   /** What the limits count as its address. */

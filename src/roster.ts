@@ -2,7 +2,7 @@
 
 export interface Member {
   /** Where it stands; the roster's alone. */
-  place: number
+  rosterIndex: number
 }
 
 /**
@@ -18,11 +18,11 @@ export class Roster<T extends Member> {
 
   add (member: T): void {
     if (this.has(member)) return
-    member.place = this.#members.push(member) - 1
+    member.rosterIndex = this.#members.push(member) - 1
   }
 
   has (member: T): boolean {
-    return this.#members[member.place] === member
+    return this.#members[member.rosterIndex] === member
   }
 
   /** Does nothing where it is not a member. */
@@ -30,8 +30,8 @@ export class Roster<T extends Member> {
     if (!this.has(member)) return
     const last = this.#members.pop() as T
     if (last === member) return
-    this.#members[member.place] = last
-    last.place = member.place
+    this.#members[member.rosterIndex] = last
+    last.rosterIndex = member.rosterIndex
   }
 
   /** The last one first: so the one at hand may be deleted. Where another one is, one that was seen may come again. */

@@ -4,8 +4,8 @@
 export const SHARE_MS = 0.25
 
 export interface Waiter {
-  /** Returns the milliseconds that it will take later in this turn, beside what it takes now. */
-  onTurn (): number
+  /** May return the milliseconds that it will take later in this turn, beside what it takes now. */
+  onTurn (): number | void
 }
 
 /**
@@ -18,6 +18,7 @@ export class Turn {
   readonly #waiting: Waiter[] = []
   #spentMs = 0
   #isNextAsked = false
+  /** When time was first spent in this turn, as `spendSince` tells. */
   #firstAt: number | undefined
   /** When the waiters of this turn were called, and what they will take later in it. */
   #calledAt = 0
@@ -74,7 +75,7 @@ export class Turn {
   #callFirst (): void {
     const waiter = this.#waiting.shift()
     try {
-      if (waiter) this.#announcedMs += waiter.onTurn()
+      this.#announcedMs += waiter?.onTurn() ?? 0
     } finally {
       // The next one when what this one has set off is done, ticks and promises: half of what a request costs comes after it was taken.
       queueMicrotask(this.#afterPromises)

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { pausable, works, type Pausable } from '../src/plugins/udp-pause.ts'
+import { pauseOf, works, type PauseOf } from '../src/plugins/udp-pause.ts'
 import { SHARE_MS } from '../src/turn.ts'
 import { serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
@@ -69,21 +69,21 @@ t.test('where Node.js has no way to stop a socket all is served at once', async 
 })
 
 t.test('what a socket does when it is stopped is found out at the start', async (t) => {
-  t.equal(await works(pausable, '127.0.0.1'), true, 'this Node.js')
-  const others: Record<string, Pausable> = {
+  t.equal(await works(pauseOf, '127.0.0.1'), true, 'this Node.js')
+  const others: Record<string, PauseOf> = {
     'one without a way': () => undefined,
     'one that goes on': () => ({ stop () {}, start () {} }),
-    'one that does not start again': (socket) => ({ stop () { pausable(socket)?.stop() }, start () {} })
+    'one that does not start again': (socket) => ({ stop () { pauseOf(socket)?.stop() }, start () {} })
   }
   for (const [name, other] of Object.entries(others)) t.equal(await works(other, '127.0.0.1', 300), false, name)
-  t.equal(await works(pausable, '192.0.2.1'), false, 'on an address that is not of this machine')
+  t.equal(await works(pauseOf, '192.0.2.1'), false, 'on an address that is not of this machine')
 })
 
 t.test('a socket that is closed while it waits stays closed', async (t) => {
   const socket = createSocket('udp4')
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
-  const pause = pausable(socket)
+  const pause = pauseOf(socket)
   t.ok(pause)
   pause?.stop()
   socket.close()

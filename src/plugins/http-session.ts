@@ -14,7 +14,7 @@ type SessionSocket = Socket & { session?: HttpSession | undefined }
 export const sessionOf = (socket: Socket): HttpSession | undefined => (socket as SessionSocket).session
 
 export class HttpSession implements Member {
-  place = -1
+  rosterIndex = -1
   readonly connection: Connection
   readonly reader: HttpReader
   /** Requests without their answers, all requests, and the last one. */

@@ -58,13 +58,11 @@ export abstract class SliceReader implements Reader, Waiter {
     return true
   }
 
-  onTurn (): number {
+  onTurn (): void {
     this.#isWaiting = false
-    if (this.isTaking && this.#heldBytes > 0 && !this.raw.destroyed) {
-      this.#handOn()
-      this.arrange()
-    }
-    return 0
+    if (!this.isTaking || this.#heldBytes === 0 || this.raw.destroyed) return
+    this.#handOn()
+    this.arrange()
   }
 
   /** Whether a slice may be handed on now, as far as it depends on this client. */

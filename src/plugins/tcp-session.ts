@@ -24,7 +24,7 @@ export interface TcpRunner extends Reading {
 type SessionSocket = Socket & { session?: TcpSession }
 
 export class TcpSession implements TcpClient, Taker, Member {
-  place = -1
+  rosterIndex = -1
   readonly remote: Peer
   readonly connection: Connection
   /** Where it has its place. */

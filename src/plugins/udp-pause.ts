@@ -10,7 +10,7 @@ export interface Pause {
 }
 
 /** Undefined where this Node.js has no way. */
-export type Pausable = (socket: Socket) => Pause | undefined
+export type PauseOf = (socket: Socket) => Pause | undefined
 
 interface State { readonly handle?: { recvStart?: () => void, recvStop?: () => void } | null }
 
@@ -18,7 +18,7 @@ interface State { readonly handle?: { recvStart?: () => void, recvStop?: () => v
  * Node.js reads up to 32 datagrams of a socket before anybody else is served, and has no way to say that they are too many:
  * this calls what `close` calls to stop, and `bind` to start.
  */
-export const pausable: Pausable = (socket) => {
+export const pauseOf: PauseOf = (socket) => {
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')
   const state = symbol && (socket as unknown as Record<symbol, State>)[symbol]
   const { handle } = state ?? {}
@@ -33,8 +33,8 @@ export const pausable: Pausable = (socket) => {
 const TEST_MS = 5000
 const TURNS = 5
 
-/** Whether `pausable` does what it says within `ms`: of two datagrams the second one comes after `start`, and not before. */
-export async function works (pausable: Pausable, address: string, ms = TEST_MS): Promise<boolean> {
+/** Whether `pauseOf` does what it says within `ms`: of two datagrams the second one comes after `start`, and not before. */
+export async function works (pauseOf: PauseOf, address: string, ms = TEST_MS): Promise<boolean> {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
   const late = new AbortController()
   const { signal } = late
@@ -49,7 +49,7 @@ export async function works (pausable: Pausable, address: string, ms = TEST_MS):
     })
     socket.bind({ address, port: 0 })
     await once(socket, 'listening', { signal })
-    pause = pausable(socket)
+    pause = pauseOf(socket)
     if (!pause) return false
     const { port } = socket.address()
     for (const text of ['one', 'two']) await new Promise<void>((resolve, reject) => { socket.send(text, port, address, (error) => { if (error) reject(error); else resolve() }) })

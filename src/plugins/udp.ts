@@ -10,7 +10,7 @@ import { Bucket, Rates } from '../rates.ts'
 import type { UdpService } from '../service.ts'
 import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
-import { pausable, works, type Pause } from './udp-pause.ts'
+import { pauseOf, works, type Pause } from './udp-pause.ts'
 
 /** Replies that the kernel has not taken yet, in bytes; more are dropped. */
 const MAX_UNSENT_BYTES = 262_144
@@ -20,11 +20,10 @@ const SHARES = 2
 
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
   const { config, connections, feed } = app
-  const sockets: Socket[] = []
-  const endpoints: Endpoint[] = []
+  const sockets = new Map<Endpoint, Socket>()
   const rates = new Rates(config.udp.rate, config.maxAddresses)
   const turn = new Turn(SHARES * SHARE_MS)
-  const isAble = await works(pausable, reachable(config.host))
+  const isAble = await works(pauseOf, reachable(config.host))
   if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
@@ -39,7 +38,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
     if (message.length > config.udp.maxBytes) return 'UDP_MAX_BYTES'
     if (from.port < WELL_KNOWN_PORTS) return 'well-known source port'
-    if (endpoints.some(({ port }) => port === from.port)) return 'own source port'
+    for (const endpoint of sockets.keys()) if (endpoint.port === from.port) return 'own source port'
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
@@ -78,12 +77,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     // Every destination is an address already: no look-up, and no tick spent on one.
     const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) })
     let pause: Pause | undefined
-    const waiter = {
-      onTurn () {
-        pause?.start()
-        return 0
-      }
-    }
+    const waiter = { onTurn () { pause?.start() } }
     socket.on('message', (message, from) => {
       const startedAt = performance.now()
       onMessage(service, endpoint, socket, message, from, startedAt)
@@ -92,11 +86,10 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       pause.stop()
       turn.wait(waiter)
     })
-    sockets.push(socket)
-    endpoints.push(endpoint)
+    sockets.set(endpoint, socket)
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await bind(socket, config.host, port)
-      if (isAble) pause = pausable(socket)
+      if (isAble) pause = pauseOf(socket)
       socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'))
       return bound
     }))
@@ -110,7 +103,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   }
 
   app.addHook('preClose', async () => {
-    await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
+    await Promise.all([...sockets.values()].map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
   })
 })
 

@@ -32,7 +32,7 @@ const BINARY = { binary: true }
 const TEXT = { binary: false }
 
 export class WebSocketSession implements WebSocketClient, Member {
-  place = -1
+  rosterIndex = -1
   readonly remote: Peer
   readonly #socket: SessionSocket
   readonly #raw: Socket

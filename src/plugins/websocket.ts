@@ -162,23 +162,22 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
 class Heartbeat implements Waiter {
   readonly #turn: Turn
   readonly #sessions: Roster<WebSocketSession>
-  readonly #left: WebSocketSession[]
+  readonly #toPing: WebSocketSession[]
 
   constructor (turn: Turn, sessions: Roster<WebSocketSession>) {
     this.#turn = turn
     this.#sessions = sessions
-    this.#left = [...sessions]
+    this.#toPing = [...sessions]
   }
 
-  onTurn (): number {
+  onTurn (): void {
     for (let i = 0; i < PINGS_AT_ONCE; i++) {
-      const session = this.#left.pop()
-      if (!session) return 0
+      const session = this.#toPing.pop()
+      if (!session) return
       // It may have been closed since the beat began.
       if (this.#sessions.has(session)) session.ping()
     }
     this.#turn.wait(this)
-    return 0
   }
 }
 

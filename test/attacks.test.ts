@@ -1,5 +1,7 @@
 /** The corpus of raw attacks: each is answered as documented and leaves nothing behind, and a server that has seen them all over and over is as it was. */
+import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
@@ -12,6 +14,7 @@ import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './suppor
 const ROUNDS = 3
 /** What all rounds may leave on the heap: a socket or a session kept by each attack would be 1.6 MiB and more. */
 const MAX_GROWTH_BYTES = 524_288
+const MIB = 1_048_576
 /** All attacks come from one address, as fast as they can. */
 const SETTINGS = { HTTP_RATE: '100000', HTTP_BURST: '100000' }
 /** "Going away", masked by zeros. */
@@ -163,6 +166,25 @@ t.test('bad URLs count against HTTP_RATE and are logged', async (t) => {
   t.ok(count('400') >= 20 && count('400') < 30, `${count('400')} of them were answered`)
   t.equal(count('429'), 1, 'and what is behind the refusal is nobody\'s')
   t.ok(server.log.some(({ msg, url, status }) => msg === 'request' && url === '/%zz' && status === 400))
+})
+
+t.test('a body in chunks of a byte is counted, and nothing of it is kept', async (t) => {
+  const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '200000' })
+  const accepted = once(server.app.server, 'connection')
+  const socket = await connect(server.target('http'))
+  const [peer] = await accepted as [Socket]
+  const answer = once(socket, 'data')
+  const chunk = '1\r\nx\r\n'
+  const before = await heapBytes()
+  const sent = `POST /nothing HTTP/1.1\r\nHost: oneloop\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(200_000)}`
+  socket.write(sent)
+  await until(() => peer.bytesRead === sent.length, 'it is read')
+  const growth = await heapBytes() - before
+  // As much as is sent, in this process. Kept, it was 40 MiB.
+  t.ok(growth < 4 * MIB, `${growth} bytes more`)
+  socket.write(chunk)
+  t.match(String(await answer), /^HTTP\/1\.1 413/)
+  socket.destroy()
 })
 
 t.test('requests without a Host header count against HTTP_RATE', async (t) => {

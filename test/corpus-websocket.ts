@@ -1,5 +1,5 @@
 /** The WebSocket corpus: handshakes and frames that RFC 6455 forbids or that would cost much, and the answer that each of them gets. */
-import type { Attack } from './corpus-http.ts'
+import { LATER, type Attack } from './corpus-http.ts'
 
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
 const MIB = 1_048_576
@@ -51,7 +51,7 @@ const handshakes: readonly HandshakeRow[] = [
   ['two versions', handshake({ others: 'Sec-WebSocket-Version: 13' }), 400, /\r\nSec-WebSocket-Version: 13\b/],
   ['a list of subprotocols that is none', handshake({ others: 'Sec-WebSocket-Protocol: a,,b' }), 400, /Sec-WebSocket-Protocol/],
   ['POST', handshake({ method: 'POST' }), 405, /\r\nallow: GET, HEAD\r\n/i],
-  ['POST with a body', handshake({ method: 'POST', others: 'Content-Type: application/json\r\nContent-Length: 2' }) + '{}', 400],
+  ['POST with a body', handshake({ method: 'POST', others: 'Content-Type: application/json\r\nContent-Length: 2' }) + '{}', 405],
   ['HEAD', handshake({ method: 'HEAD' }), 426],
   ['no Connection header, so no upgrade', handshake({ connection: '' }).replace('Host', 'Connection: close\r\nHost'), 426, /\r\nupgrade: websocket\r\n/i],
   ['a path with a bad percent sign', handshake({ path: '/%zz' }), 400],
@@ -61,7 +61,7 @@ const handshakes: readonly HandshakeRow[] = [
   ['another site\'s page at the feed', handshake({ path: '/ws/feed', others: 'Origin: http://other.example' }), 403, /"ERR_ORIGIN"/],
   ['HTTP/1.0, which knows no upgrade', handshake({ version: '1.0' }), 426],
   ['no Host', handshake().replace(/Host.*\r\n/, ''), 400, /"ERR_HOST"/],
-  ['behind a request that is not answered yet', 'GET /api/services HTTP/1.1\r\nHost: oneloop\r\n\r\n' + handshake(), []],
+  ['behind a request that is not answered yet', LATER + handshake(), []],
   ['101 headers', handshake({ others: Array.from({ length: 96 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431, /"ERR_HTTP_MAX_HEADERS"/],
   ['2,500 headers', handshake({ others: Array.from({ length: 2500 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431],
   ['a header of 17 KiB', handshake({ others: `X: ${'a'.repeat(17_408)}` }), 431]

@@ -54,6 +54,18 @@ t.test('every answer has the headers that helmet itself sets, once each: pages, 
   }, 'the address has used up its requests')
 })
 
+t.test('the page is made for the name that a visitor came by, and made again', async (t) => {
+  const { app, endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
+  const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
+  t.match(await page('one.example'), 'one.example')
+  const other = await page('two.example')
+  t.match(other, 'two.example')
+  t.notMatch(other, 'one.example')
+  t.notMatch(other, '4,711')
+  Object.assign(endpoint('echo'), { summary: 'Repeats 4,711 times.' })
+  await until(async () => (await page('two.example')).includes('4,711'), 'it shows what has changed')
+})
+
 t.test('a prepared answer is accounted for like every other', async (t) => {
   const { log, target, endpoint, events } = await serverFor(t, { HTTP_MAX_REQUESTS: '3' })
   const socket = await connect(target('http'))

@@ -16,6 +16,7 @@ import { fitConnections } from '../src/descriptors.ts'
 import { Gate } from '../src/gate.ts'
 import { Bucket, Rates } from '../src/rates.ts'
 import { isLimit, settings } from '../src/settings.ts'
+import { LATER } from './corpus-http.ts'
 import { connect, FREE_PORTS, handshake, readAll, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
@@ -87,11 +88,12 @@ const cases: Readonly<Record<string, Case>> = {
   HTTP_MAX_PIPELINED: {
     settings: { HTTP_MAX_PIPELINED: '3', HTTP_RATE: '1000', HTTP_BURST: '1000' },
     async cross (t, server) {
-      const answers = await http(server, GET.repeat(3) + page())
+      const answers = await http(server, LATER.repeat(3) + page())
       t.same(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 429'])
       t.match(answers, '"code":"ERR_HTTP_MAX_PIPELINED"')
-      t.same((await http(server, GET.repeat(500))).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 429'], 'what comes behind it gets nothing')
+      t.same((await http(server, LATER.repeat(500))).match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 429'], 'what comes behind it gets nothing')
       t.equal(server.endpoint('http').refused, 2, 'and costs nothing: one request is refused a connection')
+      t.equal((await http(server, GET.repeat(20) + page())).match(/HTTP\/1\.1 200/g)?.length, 21, 'requests that are answered at once do not add up')
     }
   },
   HTTP_RATE: {

@@ -287,6 +287,25 @@ t.test('many requests at once do not hold up the other protocols', async (t) => 
   echo.destroy()
 })
 
+t.test('others are served between the requests of one packet, however long each takes', async (t) => {
+  const { app, target } = await serverFor(t, SETTINGS)
+  const echo = await connect(target('echo'))
+  const many = await connect(target('http'))
+  const received = readAll(many)
+  let served = 0
+  app.server.on('request', () => {
+    served++
+    for (const end = performance.now() + 5; performance.now() < end;);
+  })
+  const request = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'
+  many.write(request.repeat(19) + request.replace('Host', 'Connection: close\r\nHost'))
+  echo.write('x')
+  await once(echo, 'data')
+  t.ok(served < 10, `${served} requests were served before the echo was back`)
+  t.equal(String(await received).match(/200 OK/g)?.length, 20)
+  echo.destroy()
+})
+
 t.test('a Node.js whose HTTP server does not parse what it is handed is found out at the start', async (t) => {
   const { emit } = Socket.prototype
   Socket.prototype.emit = function (...event: unknown[]) {

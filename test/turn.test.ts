@@ -59,7 +59,6 @@ t.test('a turn', async (t) => {
 class Pieces extends SliceReader {
   readonly taken: (number | 'end')[] = []
   isTaking = true
-  isDoneAtOnce = false
   onTake = () => {}
 
   constructor (raw = new Socket()) {
@@ -72,8 +71,8 @@ class Pieces extends SliceReader {
     this.arrange()
   }
 
-  protected override isIndivisible (chunk: Buffer): boolean {
-    return chunk.length === 5000
+  protected override pieceBytes (chunk: Buffer, most: number): number {
+    return chunk.length === 5000 ? 5000 : super.pieceBytes(chunk, most)
   }
 
   protected take (piece: Buffer): void {

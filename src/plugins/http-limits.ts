@@ -5,6 +5,7 @@ import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { LimitError } from '../limit-error.ts'
 import { Rates } from '../rates.ts'
+import { discardBody } from './discard-body.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -33,9 +34,8 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   ;(app.server as Server).maxHeadersCount = 0
   // Node would answer 417 by itself, past every hook: an expectation that nobody knows is ignored (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', app.routing)
-  // No route takes a body yet. It is read and counted, and not parsed: 1 MiB of nested JSON held the loop for half a second.
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser('*', discardBody(config.http.maxBodyBytes))
 
   function refusal (request: FastifyRequest, network: string): LimitError | undefined {
     const { maxHeaders, maxPipelined, rate } = config.http

@@ -6,8 +6,9 @@ import { SliceReader } from './slice-reader.ts'
 
 /** What is read at once, and the most that waits for its turn. */
 export const HTTP_READ_BYTES = 4096
-/** Of the shortest requests, 40. */
 const FIRST_SLICE_BYTES = 1024
+/** Behind a request's headers (RFC 9112, section 2.1). Node.js takes no other. */
+const HEAD_END = Buffer.from('\r\n\r\n')
 
 export class HttpReader extends SliceReader {
   #isLeft = false
@@ -46,7 +47,17 @@ export class HttpReader extends SliceReader {
   }
 
   override onRead (bytes: number, buffer: Buffer): boolean {
-    super.onRead(bytes, buffer)
+    const chunk = buffer.subarray(0, bytes)
+    // The parser copies what it keeps.
+    if (this.isNext && this.pieceBytes(chunk, this.sliceBytes) === bytes) {
+      const startedAt = performance.now()
+      this.take(chunk)
+      this.timed(startedAt)
+      this.turn.spendSince(startedAt)
+      this.arrange()
+    } else {
+      super.onRead(bytes, buffer)
+    }
     this.#isStopped = this.heldBytes >= HTTP_READ_BYTES
     return !this.#isStopped
   }
@@ -55,8 +66,14 @@ export class HttpReader extends SliceReader {
     return !this.#isLeft && !this.raw.isPaused()
   }
 
-  /** The parser copies what it keeps. */
-  protected get isDoneAtOnce (): boolean {
+  /** One request at most: 36 for the page, in one piece, held the loop for 5 to 40 ms. */
+  protected override pieceBytes (chunk: Buffer, most: number): number {
+    const at = chunk.indexOf(HEAD_END)
+    return super.pieceBytes(chunk, at < 0 ? most : Math.min(most, at + HEAD_END.length))
+  }
+
+  /** The turn counts what a request has set off, once that is done; a slice would not. */
+  protected override get isSliceOver (): boolean {
     return true
   }
 

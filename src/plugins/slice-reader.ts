@@ -14,14 +14,14 @@ export abstract class SliceReader implements Reader, Waiter {
   /** When the slice at hand began, on `performance.now()`'s clock: each message would ask it again. */
   now = performance.now()
   protected readonly raw: Socket
-  readonly #turn: Turn
+  protected readonly turn: Turn
   readonly #memory: Buffer
   #held = NONE
   #heldBytes = 0
   #isWaiting = false
   #isEndWatched = false
   #hasEnded = false
-  #sliceBytes: number
+  protected sliceBytes: number
 
   /**
    * @param memory where the bytes of all clients arrive.
@@ -29,9 +29,9 @@ export abstract class SliceReader implements Reader, Waiter {
    */
   constructor (raw: Socket, turn: Turn, memory: Buffer, sliceBytes: number) {
     this.raw = raw
-    this.#turn = turn
+    this.turn = turn
     this.#memory = memory
-    this.#sliceBytes = sliceBytes
+    this.sliceBytes = sliceBytes
   }
 
   /** Bytes that came and were not handed on yet. */
@@ -44,16 +44,9 @@ export abstract class SliceReader implements Reader, Waiter {
   }
 
   onRead (bytes: number, buffer: Buffer): boolean {
-    const isNext = this.#heldBytes === 0 && this.isTaking && !this.#turn.isOver
-    const chunk = buffer.subarray(0, bytes)
-    if (isNext && bytes <= this.#sliceBytes && this.isDoneAtOnce) {
-      const startedAt = this.now = performance.now()
-      this.take(chunk)
-      this.#turn.spend(this.#timed(startedAt))
-    } else {
-      this.keep(chunk)
-      if (isNext && this.#heldBytes > 0) this.#turn.spend(this.#handOn())
-    }
+    const { isNext } = this
+    this.keep(buffer.subarray(0, bytes))
+    if (isNext && this.#heldBytes > 0) this.turn.spend(this.#handOn())
     this.arrange()
     return true
   }
@@ -68,11 +61,18 @@ export abstract class SliceReader implements Reader, Waiter {
   /** Whether a slice may be handed on now, as far as it depends on this client. */
   protected abstract get isTaking (): boolean
 
-  /** Whether nobody keeps a part of a slice: then its memory may be used again at once, and is not copied. */
-  protected abstract get isDoneAtOnce (): boolean
+  /** Whether what comes now need not wait. */
+  protected get isNext (): boolean {
+    return this.#heldBytes === 0 && this.isTaking && !this.turn.isOver
+  }
 
-  /** Whether this that is held is taken in one piece, however large. */
-  protected isIndivisible (_chunk: Buffer): boolean {
+  /** How much of a chunk is taken in one piece, where the slice has room for `most` bytes. */
+  protected pieceBytes (chunk: Buffer, most: number): number {
+    return Math.min(chunk.length, most)
+  }
+
+  /** Whether the slice is over, whatever room it has. Asked after each piece. */
+  protected get isSliceOver (): boolean {
     return false
   }
 
@@ -89,7 +89,7 @@ export abstract class SliceReader implements Reader, Waiter {
       if (!this.#isEndWatched) this.#watchEnd()
       if (this.#isWaiting || !this.isTaking) return
       this.#isWaiting = true
-      this.#turn.wait(this)
+      this.turn.wait(this)
     } else if (this.#hasEnded && this.isTaking) {
       // After what the last slice has set off: Node.js answers no request after the end.
       setImmediate(() => this.#end())
@@ -143,33 +143,34 @@ export abstract class SliceReader implements Reader, Waiter {
   /** Hands on a slice of what is held. Returns the milliseconds that it took. */
   #handOn (): number {
     const startedAt = this.now = performance.now()
-    const sliceBytes = this.#sliceBytes
+    const sliceBytes = this.sliceBytes
     let left = sliceBytes
     this.beginSlice()
     do left -= this.#takeFirst(left)
-    while (left > 0 && this.#heldBytes > 0 && this.isTaking && !this.raw.destroyed)
+    while (left > 0 && this.#heldBytes > 0 && !this.isSliceOver && this.isTaking && !this.raw.destroyed)
     this.endSlice()
-    const ms = this.#timed(startedAt)
-    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
+    const ms = this.timed(startedAt)
+    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
     return ms
   }
 
   /** Takes the first chunk that is held, or as much of it as is wanted. Returns its bytes. */
   #takeFirst (most: number): number {
     const chunk = this.#held[0] as Buffer
-    const isWhole = chunk.length <= most || this.isIndivisible(chunk)
-    const piece = isWhole ? chunk : chunk.subarray(0, most)
+    const bytes = this.pieceBytes(chunk, most)
+    const isWhole = bytes === chunk.length
+    const piece = isWhole ? chunk : chunk.subarray(0, bytes)
     if (isWhole) this.#held.shift()
-    else this.#held[0] = chunk.subarray(most)
+    else this.#held[0] = chunk.subarray(bytes)
     this.#heldBytes -= piece.length
     this.take(piece)
     return piece.length
   }
 
   /** The milliseconds since a slice began. The next one follows from them. */
-  #timed (startedAt: number): number {
+  protected timed (startedAt: number): number {
     const ms = performance.now() - startedAt
-    if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, this.#sliceBytes >> 1)
+    if (ms > 2 * SLICE_MS) this.sliceBytes = Math.max(MIN_SLICE_BYTES, this.sliceBytes >> 1)
     return ms
   }
 }

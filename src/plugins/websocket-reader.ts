@@ -91,17 +91,12 @@ export class WebSocketReader extends SliceReader {
     return !this.#isStopped
   }
 
-  /** ws keeps parts of it until their message is whole, and a service may keep that. */
-  protected get isDoneAtOnce (): boolean {
-    return false
-  }
-
   protected override keep (chunk: Buffer): void {
     this.large.sort(chunk, this)
   }
 
-  protected override isIndivisible (chunk: Buffer): boolean {
-    return this.large.isNext(chunk)
+  protected override pieceBytes (chunk: Buffer, most: number): number {
+    return this.large.isNext(chunk) ? chunk.length : super.pieceBytes(chunk, most)
   }
 
   protected override beginSlice (): void {

@@ -1,0 +1,27 @@
+/** Requests' bodies are read and counted, and nothing of them is kept: no route takes one. */
+import type { IncomingMessage } from 'node:http'
+import { errorCodes, type FastifyRequest } from 'fastify'
+
+/**
+ * A content-type parser. A body of nested JSON, parsed, held the loop for half a second; one that came in chunks of a byte, kept
+ * until it was whole, for 15 to 35 ms.
+ * @returns fails with FST_ERR_CTP_BODY_TOO_LARGE (413, after which Fastify closes the connection) or with the request's own error (400).
+ */
+export const discardBody = (maxBytes: number) => (request: FastifyRequest, payload: IncomingMessage, done: (error: Error | null) => void): void => {
+  let bytes = 0
+
+  function settle (error: Error | null): void {
+    payload.off('data', onData).off('end', onEnd).off('error', onError)
+    done(error)
+  }
+  const onEnd = () => settle(null)
+  // The client's doing: it went away, or what it sent is no body.
+  const onError = (error: Error) => settle(Object.assign(error, { statusCode: 400 }))
+  function onData (chunk: Buffer): void {
+    bytes += chunk.length
+    if (bytes > maxBytes) settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+  }
+
+  if (Number(request.headers['content-length']) > maxBytes) return done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+  payload.on('data', onData).on('end', onEnd).on('error', onError)
+}

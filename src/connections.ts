@@ -169,13 +169,15 @@ export class Connection implements Member {
     this.#all.forget(this)
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
-    this.#all.log.line(() => this.#all.log.logger, this.network, () => ({
+    const { log } = this.#all
+    if (!log.isOpen(this.network)) return
+    log.line(log.logger, {
       ...this.#bindings,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       durationMs: Math.round(this.ageMs),
       reason: this.#reason
-    }), 'connection closed')
+    }, 'connection closed')
   }
 
   #publish (type: FeedEvent['type'], bytes?: number, reason?: string): void {

@@ -19,18 +19,17 @@ export class SampledLog {
     this.#rates = rates
   }
 
-  /**
-   * Writes one line about an address, unless it has had its share: then the next line tells how many were left out.
-   * @param fields as a function where they cost something: few lines of a busy address are written.
-   */
-  line (logger: () => FastifyBaseLogger, network: string, fields: object | (() => object), message: string): void {
-    if (!this.#rates.take(network)) {
-      this.#untold++
-      this.unlogged++
-      return
-    }
-    const told = typeof fields === 'function' ? fields() : fields
-    logger().info(this.#untold > 0 ? { ...told, unlogged: this.#untold } : told, message)
+  /** Whether a line about an address may be written; else it is counted as left out. To be asked before the line is put together. */
+  isOpen (network: string): boolean {
+    if (this.#rates.take(network)) return true
+    this.#untold++
+    this.unlogged++
+    return false
+  }
+
+  /** Writes a line about an address for which `isOpen` was true, with how many were left out since the last one. */
+  line (logger: FastifyBaseLogger, fields: object, message: string): void {
+    logger.info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
     this.#untold = 0
   }
 

@@ -18,7 +18,7 @@ export class Turn {
   readonly #waiting: Waiter[] = []
   #spentMs = 0
   #isNextAsked = false
-  /** When time was first spent in this turn, as `spendSince` tells. */
+  /** When something was first begun in this turn. */
   #firstAt: number | undefined
   /** When the waiters of this turn were called, and what they will take later in it. */
   #calledAt = 0
@@ -40,12 +40,12 @@ export class Turn {
   }
 
   /**
-   * As `spend`, and in its place: of all that has passed since the first such call of this turn. What was set off in between counts, too,
-   * and so does what others did then.
+   * As `spend`, and in its place, where each of many takes little: of all that has passed in this turn since the first such call.
+   * What the others before this one have set off counts, too, and so does what other protocols did then.
    */
-  spendSince (startedAt: number): void {
-    this.#firstAt ??= startedAt
-    this.#spentMs = performance.now() - this.#firstAt
+  begin (now: number): void {
+    this.#firstAt ??= now
+    this.#spentMs = now - this.#firstAt
     this.#askForNext()
   }
 
@@ -67,7 +67,7 @@ export class Turn {
     this.#spentMs = 0
     this.#firstAt = undefined
     if (this.#waiting.length === 0) return
-    this.#calledAt = performance.now()
+    this.#firstAt = this.#calledAt = performance.now()
     this.#announcedMs = 0
     this.#callFirst()
   }

@@ -9,7 +9,8 @@ export class ProbePeers {
   readonly #connecting = new Map<object, number>()
 
   has (peer: string): boolean {
-    return this.#owners.has(peer)
+    // Most often there is no probe, and no need for the text's hash.
+    return this.#owners.size > 0 && this.#owners.has(peer)
   }
 
   get size (): number {

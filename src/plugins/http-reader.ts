@@ -47,17 +47,14 @@ export class HttpReader extends SliceReader {
   }
 
   override onRead (bytes: number, buffer: Buffer): boolean {
+    this.turn.begin(performance.now())
     const chunk = buffer.subarray(0, bytes)
     // The parser copies what it keeps.
     if (this.isNext && this.pieceBytes(chunk, this.sliceBytes) === bytes) {
-      const startedAt = performance.now()
       this.take(chunk)
-      this.timed(startedAt)
-      this.turn.spendSince(startedAt)
-      this.arrange()
-    } else {
-      super.onRead(bytes, buffer)
+      return true
     }
+    super.onRead(bytes, buffer)
     this.#isStopped = this.heldBytes >= HTTP_READ_BYTES
     return !this.#isStopped
   }

@@ -149,7 +149,7 @@ export abstract class SliceReader implements Reader, Waiter {
     do left -= this.#takeFirst(left)
     while (left > 0 && this.#heldBytes > 0 && !this.isSliceOver && this.isTaking && !this.raw.destroyed)
     this.endSlice()
-    const ms = this.timed(startedAt)
+    const ms = this.#timed(startedAt)
     if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
     return ms
   }
@@ -168,7 +168,7 @@ export abstract class SliceReader implements Reader, Waiter {
   }
 
   /** The milliseconds since a slice began. The next one follows from them. */
-  protected timed (startedAt: number): number {
+  #timed (startedAt: number): number {
     const ms = performance.now() - startedAt
     if (ms > 2 * SLICE_MS) this.sliceBytes = Math.max(MIN_SLICE_BYTES, this.sliceBytes >> 1)
     return ms

@@ -18,6 +18,14 @@ const WELL_KNOWN_PORTS = 1024
 /** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
 const SHARES = 2
 
+interface Served {
+  readonly service: UdpService
+  readonly endpoint: Endpoint
+  readonly socket: Socket
+  /** The same for all of its answers. */
+  readonly onSent: (error: Error | null, bytes: number) => void
+}
+
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
   const { config, connections, feed } = app
   const sockets = new Map<Endpoint, Socket>()
@@ -42,7 +50,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
-  function onMessage (service: UdpService, endpoint: Endpoint, socket: Socket, message: Buffer, from: RemoteInfo, now: number): void {
+  function onMessage ({ service, endpoint, socket, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
     const address = unmapped(from.address)
     const peer = formatAddress(address, from.port)
     endpoint.total++
@@ -51,7 +59,9 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const source = network(address)
     const tooMany = excess(source, peer, now)
     if (tooMany) return connections.refuse(endpoint, tooMany, peer)
-    const log = (text: string) => connections.log.line(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text))
+    const log = (text: string) => {
+      if (connections.log.isOpen(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
+    }
     let answer: Uint8Array | string | void
     try {
       answer = service.onMessage(message, { address, port: from.port }, log)
@@ -64,12 +74,10 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
       (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
     if (reason) return connections.refuse(endpoint, reason, peer)
-    socket.send(reply, from.port, from.address, (error) => {
-      if (error) return connections.failed(endpoint, error, 'the answer was not sent')
-      endpoint.answered++
-      endpoint.bytesOut += reply.length
-      if (feed.isWatched) feed.publish(event('send', endpoint, 0, peer, reply.length))
-    })
+    socket.send(reply, from.port, from.address, feed.isWatched ? (error, bytes) => {
+      onSent(error, bytes)
+      if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
+    } : onSent)
   }
 
   function serve (service: UdpService, endpoint: Endpoint): void {
@@ -78,10 +86,20 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) })
     let pause: Pause | undefined
     const waiter = { onTurn () { pause?.start() } }
+    const served: Served = {
+      service,
+      endpoint,
+      socket,
+      onSent (error, bytes) {
+        if (error) return connections.failed(endpoint, error, 'the answer was not sent')
+        endpoint.answered++
+        endpoint.bytesOut += bytes
+      }
+    }
     socket.on('message', (message, from) => {
-      const startedAt = performance.now()
-      onMessage(service, endpoint, socket, message, from, startedAt)
-      turn.spendSince(startedAt)
+      const now = performance.now()
+      turn.begin(now)
+      onMessage(served, message, from, now)
       if (!pause || !turn.isOver) return
       pause.stop()
       turn.wait(waiter)

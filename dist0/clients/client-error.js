@@ -1,0 +1,36 @@
+/** What went wrong for a client, in one line: what was tried, what happened, what to do. */
+import { formatAddress } from "../address.js";
+export class ClientError extends Error {
+    code;
+    constructor(code, message, options) {
+        super(message, options);
+        this.name = 'ClientError';
+        this.code = code;
+    }
+}
+const START = 'Is oneloop running? Start it with: npm start';
+const CAUSES = {
+    ECONNREFUSED: `connection refused. ${START}`,
+    ENOTFOUND: 'there is no such host. Check its name',
+    EAI_AGAIN: 'its name cannot be looked up now. Check the name and the network',
+    EHOSTUNREACH: 'no route to that host. Check the address and the network',
+    ENETUNREACH: 'no route to that network. Check the address and the network',
+    ECONNRESET: 'the server reset the connection. Its log says why',
+    EPIPE: 'the server closed the connection early. Its log says why',
+    ETIMEDOUT: 'nothing answered. Check the address, or allow more with --timeout',
+    EMSGSIZE: 'the message is too large for one datagram: 65507 bytes is the most'
+};
+/** A socket's error in the user's words. `tried` is such as `cannot connect to`. */
+export function explain(error, tried, target) {
+    if (error instanceof ClientError)
+        return error;
+    const code = error.code ?? 'ERR_CLIENT';
+    const cause = code.startsWith('HPE_') ? 'what answers there does not speak HTTP. Check the port' : CAUSES[code] ?? error.message;
+    return new ClientError(code, `${tried} ${formatAddress(target.host, target.port)}: ${cause}`, { cause: error });
+}
+export function noAnswer(target) {
+    return new ClientError('ERR_NO_ANSWER', `no answer from ${formatAddress(target.host, target.port)}: it closed the connection first. It may be full, or draining: its log says why`);
+}
+export function timedOut(target, timeoutMs) {
+    return new ClientError('ETIMEDOUT', `no answer from ${formatAddress(target.host, target.port)} within ${timeoutMs / 1000} s. Check the address, or allow more with --timeout`);
+}

@@ -1,0 +1,22 @@
+/** A plain HTTP client: one GET, one answer. */
+import { get as httpGet } from 'node:http';
+import { ClientError, explain, timedOut } from "./client-error.js";
+const MAX_ANSWER_BYTES = 1_048_576;
+/** Rejects with a ClientError; a status other than 200 is for the caller to judge. */
+export function get(target, path, timeoutMs) {
+    return new Promise((resolve, reject) => {
+        const fail = (error) => reject(explain(error, 'cannot connect to', target));
+        const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json' } }, (response) => {
+            let body = '';
+            response.setEncoding('utf8').on('error', fail);
+            response.on('data', (chunk) => {
+                body += chunk;
+                if (body.length > MAX_ANSWER_BYTES)
+                    request.destroy(new ClientError('ERR_ANSWER_TOO_LARGE', `the answer to ${path} is larger than 1 MiB`));
+            });
+            response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+        });
+        request.setTimeout(timeoutMs, () => request.destroy(timedOut(target, timeoutMs)));
+        request.on('error', fail);
+    });
+}

@@ -1,0 +1,100 @@
+/** Clients of the TCP services. Every promise rejects with a ClientError alone. */
+import { connect as connectSocket } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { explain, noAnswer, timedOut } from "./client-error.js";
+/** Connects, sends everything and a FIN, and reads until the server's FIN. */
+export async function talk(target, { send, onData, onConnect, onEnd, timeoutMs, signal }) {
+    await withSocket(target, { timeoutMs, signal }, async (socket) => {
+        onConnect?.();
+        const answered = readAll(socket, onData).then(onEnd);
+        // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
+        answered.catch(() => { });
+        if (send === undefined)
+            socket.end();
+        else if (send instanceof Uint8Array)
+            socket.end(send);
+        else
+            await pipeline(Readable.from(unhurried(socket, send, timeoutMs), { objectMode: false }), socket);
+        await answered;
+    });
+}
+/** The timeout is for the server: it stands still while we wait for our own input. */
+async function* unhurried(socket, input, timeoutMs) {
+    socket.setTimeout(0);
+    for await (const chunk of input) {
+        socket.setTimeout(timeoutMs);
+        yield chunk;
+        socket.setTimeout(0);
+    }
+    socket.setTimeout(timeoutMs);
+}
+/** As `talk`; resolves to the whole answer. No byte at all is an error, unless an input was sent that may have been empty. */
+export async function ask(target, options) {
+    const chunks = [];
+    await talk(target, { ...options, onData: (chunk) => chunks.push(chunk) });
+    const { send } = options;
+    if (chunks.length === 0 && (send === undefined || (send instanceof Uint8Array && send.length > 0)))
+        throw noAnswer(target);
+    return Buffer.concat(chunks);
+}
+/** The `exchange` service: waits for the greeting, sends one message, reads the answer. */
+export async function exchange(target, message, { timeoutMs }) {
+    return await withSocket(target, { timeoutMs }, async (socket) => {
+        let greeting = Buffer.alloc(0);
+        const rest = [];
+        let isGreeted = false;
+        await readAll(socket, (chunk) => {
+            if (isGreeted) {
+                rest.push(chunk);
+                return;
+            }
+            greeting = Buffer.concat([greeting, chunk]);
+            if (!greeting.includes('\n'))
+                return;
+            isGreeted = true;
+            socket.end(message);
+        });
+        if (rest.length === 0)
+            throw noAnswer(target);
+        return { greeting, answer: Buffer.concat(rest) };
+    });
+}
+const LINE = 'Hello Python\n';
+/** What the `sink` client sends unless told otherwise: the tutorial's line over and over, in pieces of at most 64 KiB. */
+export async function* lines(bytes) {
+    const block = Buffer.from(LINE.repeat(Math.floor(65_536 / LINE.length)));
+    for (let left = bytes; left > 0; left -= block.length)
+        yield left >= block.length ? block : block.subarray(0, left);
+}
+/** Runs `use` on a connection, and sees to it that the connection is gone afterwards. */
+async function withSocket(target, { timeoutMs, signal }, use) {
+    const socket = connectSocket({ host: target.host, port: target.port, timeout: timeoutMs, allowHalfOpen: true });
+    let isConnected = false;
+    const abort = () => socket.destroy(timedOut(target, timeoutMs));
+    signal?.addEventListener('abort', abort);
+    const failed = new Promise((_resolve, reject) => {
+        socket.on('timeout', () => socket.destroy(timedOut(target, timeoutMs)));
+        socket.on('error', (error) => reject(explain(error, isConnected ? 'lost' : 'cannot connect to', target)));
+    });
+    failed.catch(() => { });
+    try {
+        await Promise.race([new Promise((resolve) => { socket.once('connect', () => resolve()); }), failed]);
+        isConnected = true;
+        return await Promise.race([use(socket), failed]);
+    }
+    catch (error) {
+        throw explain(error, 'lost', target);
+    }
+    finally {
+        signal?.removeEventListener('abort', abort);
+        socket.destroy();
+    }
+}
+function readAll(socket, onData) {
+    return new Promise((resolve, reject) => {
+        socket.on('data', onData);
+        socket.once('end', () => resolve());
+        socket.once('error', reject);
+    });
+}

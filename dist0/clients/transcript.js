@@ -1,0 +1,156 @@
+/** Plays a client against one service, and writes down what went over the wire, step by step. */
+import { formatAddress } from "../address.js";
+import { ClientError, noAnswer, timedOut } from "./client-error.js";
+import { talk } from "./tcp.js";
+import { sendDatagram } from "./udp.js";
+import { connect } from "./websocket.js";
+const MAX_SEGMENTS = 64;
+/** Of one segment, the bytes that are shown. */
+const MAX_SHOWN_BYTES = 1024;
+/** How long a service that never answers is waited for. */
+const SILENCE_MS = 300;
+const PARTS = 3;
+class Recorder {
+    segments = [];
+    omitted = 0;
+    #started = performance.now();
+    add(direction, what, data = Buffer.alloc(0), note) {
+        if (this.segments.length === MAX_SEGMENTS) {
+            this.omitted++;
+            return;
+        }
+        const shown = Buffer.from(data.subarray(0, MAX_SHOWN_BYTES));
+        this.segments.push({
+            ms: Number((performance.now() - this.#started).toFixed(2)),
+            direction,
+            what,
+            bytes: data.length,
+            hex: shown.toString('hex'),
+            text: shown.toString('utf8'),
+            ...(note !== undefined && { note })
+        });
+    }
+}
+/** Resolves to what happened, after `timeoutMs` at the latest; a conversation that broke off says why in `error`. */
+export async function play(service, target, timeoutMs) {
+    const recorder = new Recorder();
+    const { segments } = recorder;
+    const address = `${formatAddress(target.host, target.port)}${service.path ?? ''}`;
+    let error;
+    try {
+        await players[service.transport](service, target, recorder, new Deadline(timeoutMs));
+    }
+    catch (cause) {
+        if (!(cause instanceof ClientError))
+            throw cause;
+        error = cause.message;
+    }
+    return { service: service.name, address, segments, omitted: recorder.omitted, ...(error !== undefined && { error }) };
+}
+class Deadline {
+    signal;
+    ms;
+    #at;
+    constructor(ms) {
+        this.ms = ms;
+        this.signal = AbortSignal.timeout(ms);
+        this.#at = performance.now() + ms;
+    }
+    get leftMs() {
+        return Math.max(1, Math.ceil(this.#at - performance.now()));
+    }
+}
+const players = {
+    async http(_service, target, recorder, deadline) {
+        const request = Buffer.from(`GET /healthz HTTP/1.1\r\nHost: ${formatAddress(target.host, target.port)}\r\nConnection: close\r\n\r\n`);
+        await playTcp([request], false, target, recorder, deadline);
+    },
+    async tcp({ example }, target, recorder, deadline) {
+        await playTcp(thirds(example.send), example.isGreeted ?? false, target, recorder, deadline);
+    },
+    async websocket({ example, path = '/' }, target, recorder, deadline) {
+        const messages = thirds(example.send);
+        let wanted = Math.max(messages.length, 1);
+        let answered = () => { };
+        const done = new Promise((resolve) => { answered = resolve; });
+        const socket = await connect({ ...target, path }, {
+            timeoutMs: deadline.leftMs,
+            onSocket: () => recorder.add('received', 'connect', undefined, '101 Switching Protocols'),
+            onMessage({ data, isBinary }) {
+                if (wanted === 0)
+                    return;
+                recorder.add('received', isBinary ? 'binary' : 'text', data);
+                if (--wanted === 0)
+                    answered();
+            }
+        });
+        const closed = new Promise((resolve) => {
+            socket.once('close', (code, reason) => {
+                if (!deadline.signal.aborted)
+                    recorder.add('received', 'close', undefined, `${code} ${reason}`.trim());
+                resolve();
+            });
+        });
+        const abort = () => socket.terminate();
+        deadline.signal.addEventListener('abort', abort);
+        for (const message of messages) {
+            socket.send(message, { binary: false });
+            recorder.add('sent', 'text', message);
+        }
+        await Promise.race([done, closed]);
+        if (socket.readyState === socket.OPEN) {
+            recorder.add('sent', 'close', undefined, '1000');
+            socket.close(1000);
+        }
+        await closed;
+        deadline.signal.removeEventListener('abort', abort);
+        if (wanted > 0)
+            throw deadline.signal.aborted ? timedOut(target, deadline.ms) : noAnswer(target);
+    },
+    async udp({ example }, target, recorder, deadline) {
+        const isAnswered = example.answer !== undefined;
+        for (const message of isAnswered ? thirds(example.send) : [Buffer.from(example.send ?? '')]) {
+            recorder.add('sent', 'datagram', message);
+            const answer = await sendDatagram(target, message, { timeoutMs: deadline.leftMs, isAnswered });
+            if (answer)
+                recorder.add('received', 'datagram', answer);
+        }
+        if (isAnswered)
+            return;
+        await new Promise((resolve) => { setTimeout(resolve, SILENCE_MS); });
+        recorder.add('received', 'silence', undefined, 'it never answers');
+    }
+};
+async function playTcp(parts, isGreeted, target, recorder, deadline) {
+    let hear = (_isGreeted) => { };
+    const heard = new Promise((resolve) => { hear = resolve; });
+    async function* send() {
+        if (isGreeted && !await heard)
+            throw noAnswer(target);
+        for (const part of parts) {
+            recorder.add('sent', 'data', part);
+            yield part;
+        }
+        recorder.add('sent', 'fin');
+    }
+    await talk(target, {
+        timeoutMs: deadline.leftMs,
+        signal: deadline.signal,
+        send: send(),
+        onConnect: () => recorder.add('sent', 'connect'),
+        onData(chunk) {
+            recorder.add('received', 'data', chunk);
+            hear(true);
+        },
+        onEnd() {
+            recorder.add('received', 'fin');
+            hear(false);
+        }
+    });
+}
+/** A text in three parts, so that it can be seen which transports keep them apart. */
+function thirds(text = '') {
+    const bytes = Buffer.from(text);
+    const size = Math.ceil(bytes.length / PARTS);
+    return Array.from({ length: PARTS }, (_part, index) => bytes.subarray(index * size, (index + 1) * size)).filter(({ length }) => length > 0);
+}

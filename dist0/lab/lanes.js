@@ -1,0 +1,91 @@
+/** The probe's connection of each protocol: it is opened once, and then carries one ping after the other. */
+import { createSocket } from 'node:dgram';
+import { Agent, get } from 'node:http';
+import { connect as connectSocket, isIPv6 } from 'node:net';
+import { formatAddress, unmapped } from "../address.js";
+import { connect as connectWebSocket } from "../clients/websocket.js";
+const PING = Buffer.from('ping');
+const CONNECT_MS = 5000;
+const http = async ({ host, port, path }, events) => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    // When it likes: a connection that was closed is made again for the next request.
+    const createConnection = agent.createConnection.bind(agent);
+    agent.createConnection = (...options) => {
+        events.onConnecting(true);
+        const socket = createConnection(...options);
+        socket.once('connect', () => tellPeer(socket, events));
+        until(socket, ['connect', 'close'], () => events.onConnecting(false));
+        return socket;
+    };
+    return {
+        send() {
+            const request = get({ host, port, path, agent }, (response) => response.resume().once('end', events.onAnswer));
+            request.on('error', events.onLost);
+        },
+        close: () => agent.destroy()
+    };
+};
+const websocket = async (target, events) => {
+    const socket = await connectWebSocket(target, {
+        timeoutMs: CONNECT_MS,
+        onMessage: events.onAnswer,
+        onSocket: (raw) => tellPeer(raw, events)
+    });
+    socket.once('close', events.onLost);
+    return { send: () => socket.send(PING), close: () => socket.close(1000) };
+};
+const tcp = ({ host, port }, events) => new Promise((resolve, reject) => {
+    const socket = connectSocket({ host, port, noDelay: true });
+    let bytes = 0;
+    socket.on('error', reject);
+    socket.once('close', events.onLost);
+    socket.on('data', (chunk) => {
+        bytes += chunk.length;
+        if (bytes % PING.length === 0)
+            events.onAnswer();
+    });
+    socket.once('connect', () => {
+        tellPeer(socket, events);
+        resolve({ send: () => socket.write(PING), close: () => socket.end() });
+    });
+});
+const udp = ({ host, port }, events) => new Promise((resolve, reject) => {
+    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
+    socket.on('error', (error) => { reject(error); events.onLost(); });
+    socket.on('message', events.onAnswer);
+    socket.connect(port, host, () => {
+        const { address, port } = socket.address();
+        const peer = formatAddress(address, port);
+        events.onPeer(peer, true);
+        socket.once('close', () => events.onPeer(peer, false));
+        resolve({ send: () => socket.send(PING), close: () => socket.close() });
+    });
+});
+function tellPeer(socket, { onPeer }) {
+    const { localAddress, localPort } = socket;
+    if (localAddress === undefined || localPort === undefined)
+        return;
+    const peer = formatAddress(unmapped(localAddress), localPort);
+    onPeer(peer, true);
+    socket.once('close', () => onPeer(peer, false));
+}
+const lanes = { http, websocket, tcp, udp };
+function until(socket, names, then) {
+    const once = () => {
+        for (const name of names)
+            socket.off(name, once);
+        then();
+    };
+    for (const name of names)
+        socket.once(name, once);
+}
+/** Rejects where the service cannot be reached. */
+export async function openLane(target, events) {
+    events.onConnecting(true);
+    try {
+        return await lanes[target.transport](target, events);
+    }
+    finally {
+        events.onConnecting(false);
+    }
+}

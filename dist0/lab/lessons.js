@@ -1,0 +1,88 @@
+/** Block, Wait, Worker: the three ways to spend half a second, and how much of it visitors may spend. */
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { LESSONS, PROTOCOLS } from "../names.js";
+/* The page shows these as they run. */
+function block(ms) {
+    const end = performance.now() + ms;
+    while (performance.now() < end) { /* busy */ }
+}
+async function wait(ms) {
+    // Meanwhile everybody else has a turn.
+    await sleep(ms);
+}
+async function worker(ms) {
+    const thread = new Worker(`(${block})(${ms})`, { eval: true });
+    await once(thread, 'exit');
+}
+export const lessons = { block, wait, worker };
+export const MAX_LESSON_MS = 2000;
+const WINDOW_MS = 60_000;
+/** Of a minute, what may be spent in Block and Worker: a fifth. */
+const BUDGET_MS = WINDOW_MS / 5;
+export class LessonRefused extends Error {
+    statusCode = 429;
+    code;
+    retryMs;
+    constructor(code, reason, retryMs) {
+        super(`${reason}: try again in ${Math.ceil(retryMs / 1000)} s`);
+        this.name = 'LessonRefused';
+        this.code = code;
+        this.retryMs = retryMs;
+    }
+}
+/** One lesson at a time, and at most a fifth of any minute at work. */
+export class LessonBudget {
+    #spent = [];
+    #running;
+    /** Takes the turn, or throws a LessonRefused. `now` in milliseconds. */
+    begin(kind, ms, now) {
+        if (this.#running) {
+            const retryMs = Math.max(this.#running.until - now, 100);
+            throw new LessonRefused('ERR_LAB_BUSY', `${LESSONS[this.#running.kind]} is running, and one lesson runs at a time`, retryMs);
+        }
+        if (kind !== 'wait')
+            this.#spend(kind, ms, now);
+        this.#running = { kind, until: now + ms };
+    }
+    end() {
+        this.#running = undefined;
+    }
+    #spend(kind, ms, now) {
+        this.#spent = this.#spent.filter(({ at }) => at + WINDOW_MS > now);
+        let excess = this.#spent.reduce((sum, one) => sum + one.ms, ms) - BUDGET_MS;
+        for (const one of this.#spent) {
+            if (excess <= 0)
+                break;
+            excess -= one.ms;
+            if (excess <= 0)
+                throw new LessonRefused('ERR_LAB_BUDGET', `${LESSONS[kind]} has had its fifth of this minute`, one.at + WINDOW_MS - now);
+        }
+        this.#spent.push({ at: now, ms });
+    }
+}
+/** `Block 500 ms: HTTP waited 503 ms, …`, `Wait 500 ms: nobody waited longer than 2 ms`. */
+export function sentence({ kind, ms, waited }) {
+    const lanes = Object.entries(waited);
+    const name = `${LESSONS[kind]} ${ms} ms`;
+    if (lanes.length === 0)
+        return `${name}: there was no probe to measure with.`;
+    const lost = lanes.filter(([, slowest]) => slowest === null).map(([transport]) => `${PROTOCOLS[transport]} got no answer`);
+    const answered = lanes.filter((lane) => lane[1] !== null);
+    const told = kind === 'block'
+        ? answered.map(([transport, slowest], index) => `${PROTOCOLS[transport]} ${index === 0 ? 'waited ' : ''}${Math.round(slowest)} ms`)
+        : answered.length > 0 ? [`nobody waited longer than ${Math.ceil(Math.max(...answered.map(([, slowest]) => slowest)))} ms`] : [];
+    return `${name}: ${[...told, ...lost].join(', ')}.`;
+}
+/** The lessons' own source, as it runs. */
+export const lessonCode = {
+    block: source(block),
+    wait: source(wait),
+    worker: source(worker)
+};
+/** What the compiler leaves of a function: indented by four, ended with semicolons. Types that were only blanked out leave gaps. */
+function source(lesson) {
+    const [head = '', ...body] = String(lesson).split('\n');
+    return [head.replace(/\(ms\b[^)]*\)/, '(ms)'), ...body].join('\n').replaceAll('    ', '  ');
+}

@@ -1,0 +1,36 @@
+/** Samples the loop that it runs on: event-loop delay and utilisation, ten times a second while it is started. */
+import { createHistogram, performance } from 'node:perf_hooks';
+const SAMPLE_MS = 100;
+/** How often a timer fires whose lateness is the delay. */
+const RESOLUTION_MS = 10;
+const NS = 1e6;
+/** Returns the function that stops it. */
+export function startSampler(onSample) {
+    // Not monitorEventLoopDelay: its reset() forgets when its timer last fired, and with that a stall that begins just then.
+    const delays = createHistogram();
+    let firedAt = performance.now();
+    const beat = setInterval(() => {
+        const now = performance.now();
+        delays.record(Math.max(1, Math.round((now - firedAt - RESOLUTION_MS) * NS)));
+        firedAt = now;
+    }, RESOLUTION_MS);
+    let before = performance.eventLoopUtilization();
+    const sample = () => {
+        const now = performance.eventLoopUtilization();
+        const { utilization } = performance.eventLoopUtilization(now, before);
+        before = now;
+        const ms = (ns) => Number((ns / NS).toFixed(2));
+        const measured = { p50: ms(delays.percentile(50)), max: ms(delays.max) };
+        const isEmpty = delays.count === 0;
+        delays.reset();
+        onSample({ at: Date.now(), ...(isEmpty ? { p50: 0, max: 0 } : measured), utilisation: Number(utilization.toFixed(4)) });
+    };
+    // After the timers of this turn, the beat's among them: after a stall both are due at once.
+    let immediate;
+    const timer = setInterval(() => { immediate = setImmediate(sample); }, SAMPLE_MS);
+    return () => {
+        clearInterval(beat);
+        clearInterval(timer);
+        clearImmediate(immediate);
+    };
+}

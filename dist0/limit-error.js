@@ -1,0 +1,16 @@
+/** A request crossed a limit: the code is the limit's name. */
+export class LimitError extends Error {
+    code;
+    limit;
+    statusCode;
+    /** When it may be tried again, for an answer with `Retry-After`. */
+    retryMs;
+    constructor(statusCode, limit, message, retryMs) {
+        super(retryMs === undefined ? `${message} (${limit})` : `${message} (${limit}): try again in ${Math.ceil(retryMs / 1000)} s`);
+        this.name = 'LimitError';
+        this.code = `ERR_${limit}`;
+        this.limit = limit;
+        this.statusCode = statusCode;
+        this.retryMs = retryMs;
+    }
+}

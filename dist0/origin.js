@@ -1,0 +1,28 @@
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+/**
+ * True for clients that are no browser, too: these send no Origin (RFC 6454, section 7.3).
+ * `Sec-Fetch-Site` is the browser's own word (Fetch Metadata), which a proxy that changes Host leaves as it is.
+ */
+export function isAllowedOrigin({ origin, host, 'sec-fetch-site': site }, allowed) {
+    if (origin === undefined || allowed.includes(origin))
+        return true;
+    if (!URL.canParse(origin))
+        return false;
+    const url = new URL(origin);
+    return isOwnName(url.hostname) && (site === 'same-origin' || url.host === host);
+}
+/**
+ * Whether only this server can be meant. Any other name may be pointed at this server by a stranger who owns it, whose page
+ * then is of one origin with it (DNS rebinding).
+ */
+export function isOwnName(name) {
+    return isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || name === 'localhost' || name.endsWith('.localhost') || name === hostname().toLowerCase();
+}
+export class OriginError extends Error {
+    statusCode = 403;
+    code = 'ERR_ORIGIN';
+    constructor(origin = '') {
+        super(`this is for the server's own page, reached by an address, and for those of ORIGINS; not for one of ${JSON.stringify(origin.slice(0, 100))}`);
+    }
+}

@@ -1,0 +1,157 @@
+/** The HTTP runner: binds HTTP's ports, accounts for its connections and requests, and drains them. */
+import { createServer } from 'node:net';
+import fastifyPlugin from 'fastify-plugin';
+import { formatAddress, network } from "../address.js";
+import { Gate } from "../gate.js";
+import { printable } from "../printable.js";
+import { Roster } from "../roster.js";
+import { SHARE_MS, Turn } from "../turn.js";
+import { endpointsOf } from "./endpoints-of.js";
+import { HTTP_READ_BYTES, HttpReader } from "./http-reader.js";
+import { HttpSession, sessionOf } from "./http-session.js";
+import { capConnections, close, listen } from "./net-server.js";
+import { peerOf } from "./peer.js";
+const DESCRIPTION = {
+    name: 'http',
+    transport: 'http',
+    summary: 'Serves the page, its health and its services as JSON.',
+    example: { answer: /"status":"ok"/ }
+};
+/** How often the runner looks for clients that have been silent for too long. */
+const SWEEP_MS = 1000;
+/** With one share a turn, 6 of 64 clients were served in each, and the others' requests copied: a request cost a quarter more. */
+const SHARES = 4;
+export const http = fastifyPlugin(async function http(app) {
+    const { config, connections } = app;
+    const server = app.server;
+    const servers = [];
+    const sessions = new Roster();
+    const endpoints = new Map();
+    /** Where HTTP has one port; asking a connection for its own is a system call. */
+    let sole;
+    const gate = new Gate(config.http);
+    const turn = new Turn(SHARES * SHARE_MS);
+    const memory = Buffer.allocUnsafeSlow(HTTP_READ_BYTES);
+    let isDraining = false;
+    function end(socket, reason) {
+        const session = sessionOf(socket);
+        if (!session)
+            return;
+        sessions.delete(session);
+        gate.leave(session.connection.network);
+        session.end(reason);
+        return session;
+    }
+    // The same two for all sockets.
+    function onEnd() { sessionOf(this)?.connection.because('closed by client'); }
+    function onClose() { end(this, 'closed by service'); }
+    server.on('connection', (socket) => {
+        const peer = peerOf(socket);
+        const endpoint = sole ?? endpoints.get(socket.localPort ?? 0);
+        if (!peer || !endpoint) {
+            socket.destroy();
+            return;
+        }
+        const refusal = gate.refusal(network(peer.address));
+        if (refusal) {
+            socket.destroy();
+            connections.refuse(endpoint, `HTTP_${refusal}`, formatAddress(peer.address, peer.port));
+            return;
+        }
+        const connection = connections.open(endpoint, peer, socket);
+        gate.enter(connection.network);
+        const reader = new HttpReader(socket, turn, memory);
+        reader.start(app.readHttpInto);
+        sessions.add(new HttpSession(socket, connection, reader, config.http));
+        socket.on('end', onEnd).on('close', onClose);
+    });
+    // Before everybody else who listens to it.
+    server.prependListener('upgrade', (_request, socket, head) => sessionOf(socket)?.reader.leave(head));
+    // Fastify answers these; what is left is to count them.
+    server.on('clientError', (error, socket) => {
+        const session = sessionOf(socket);
+        if (!session)
+            return;
+        if (error.code === 'HPE_HEADER_OVERFLOW')
+            session.connection.crossed('HTTP_MAX_HEADER_BYTES');
+        else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+            session.connection.crossed(session.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS');
+        else
+            session.connection.failed(error);
+    });
+    const sweep = setInterval(() => {
+        const now = performance.now();
+        for (const session of sessions)
+            session.sweep(now);
+    }, Math.min(SWEEP_MS, config.http.idleMs, config.http.keepAliveMs)).unref();
+    app.decorate('upgradeConnection', (socket) => {
+        socket.off('end', onEnd).off('close', onClose);
+        const session = end(socket, 'upgraded');
+        return session && { id: session.connection.id, early: session.reader.takeOver() };
+    });
+    app.decorate('connectionOf', (socket) => sessionOf(socket)?.connection);
+    app.decorate('requestsUnderWay', (socket) => sessionOf(socket)?.requests ?? 0);
+    app.decorate('connectionLog', (socket) => sessionOf(socket)?.connection.log ?? app.log);
+    // Not async, as those of http-limits: a pipelined request would be counted before the one in front of it is looked at.
+    app.addHook('onRequest', (request, _reply, done) => {
+        const session = sessionOf(request.raw.socket);
+        if (!session)
+            return done();
+        session.requests++;
+        session.last = request.raw;
+        if (++session.total === config.http.maxRequests)
+            session.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS');
+        done();
+    });
+    // Not async, as those before the route: a promise a hook costs more than what this one does.
+    app.addHook('onResponse', (request, reply, done) => {
+        const { socket } = request.raw;
+        const session = sessionOf(socket);
+        if (!session)
+            return done();
+        // The probe's ten a second would hide all others.
+        if (!app.loop.probePeers.has(session.connection.peer)) {
+            connections.log.line(() => request.log, session.connection.network, () => ({
+                method: request.method,
+                url: printable(request.originalUrl),
+                status: reply.statusCode,
+                durationMs: Math.round(reply.elapsedTime)
+            }), 'request');
+        }
+        session.requests--;
+        session.count();
+        // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
+        if ((isDraining || session.total >= config.http.maxRequests) && session.requests === 0)
+            socket.destroySoon();
+        done();
+    });
+    for (const [index, endpoint] of endpointsOf(DESCRIPTION, config).entries()) {
+        app.endpoints.push(endpoint);
+        if (endpoint.state === 'off')
+            continue;
+        // Further ports hand their connections to the one HTTP server: Node documents its 'connection' event for that.
+        const listener = index === 0 ? server : createServer({ noDelay: true, allowHalfOpen: true }, (socket) => server.emit('connection', socket));
+        // A WebSocket has left HTTP's gate, but not this server.
+        capConnections(listener, config.http.maxConnections + config.websocket.maxConnections, (peer) => connections.refuse(endpoint, 'HTTP_MAX_CONNECTIONS', peer));
+        servers.push(listener);
+        app.addHook('onReady', () => endpoint.bind(async (port) => {
+            const bound = await listen(listener, config.host, port);
+            listener.on('error', (err) => connections.failed(endpoint, err, 'accept failed'));
+            endpoints.set(bound, endpoint);
+            sole = endpoints.size === 1 ? endpoint : undefined;
+            return bound;
+        }));
+    }
+    let closed = Promise.resolve();
+    app.addHook('preClose', async () => {
+        isDraining = true;
+        clearInterval(sweep);
+        closed = Promise.all(servers.map(close));
+        // A connection between two requests, or before its first, has nothing to wait for.
+        for (const session of sessions) {
+            if (session.requests === 0)
+                session.drain();
+        }
+    });
+    app.addHook('onClose', async () => { await closed; });
+});

@@ -1,0 +1,128 @@
+/** Reading a socket into memory of the caller's choice. The only file that knows how Node.js does it inside, and it finds out at the start whether this one does. */
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, createServer } from 'node:net';
+import fastifyPlugin from 'fastify-plugin';
+import { reachable } from "../address.js";
+import { close, listen } from "./net-server.js";
+const TEST_MS = 1000;
+/**
+ * Node.js reads into 64 KiB of fresh memory each time, and gives what is left over back: on small messages a tenth of what an
+ * echo costs, on streams a third. `onread` (net.Socket) avoids that, but is documented for sockets that connect, not for those
+ * that a server accepts. On these it is set here as `new net.Socket({ onread })` would set it.
+ */
+export const readInto = (socket, reader) => {
+    const inside = socket;
+    const handle = inside._handle;
+    slots ??= slotsOf(socket);
+    if (!slots || typeof handle?.useUserBuffer !== 'function')
+        return false;
+    const isSecond = inside[READER] !== undefined;
+    inside[READER] = reader;
+    // Its first bytes come into the memory of the reader before it.
+    if (isSecond)
+        return true;
+    const first = inside[slots.buffer] = reader.nextBuffer();
+    inside[slots.callback] = onRead;
+    inside[slots.generator] = nextBuffer;
+    handle.useUserBuffer(first);
+    return true;
+};
+/** Where a socket keeps its `onread`. */
+let slots;
+function slotsOf(socket) {
+    const symbols = Object.getOwnPropertySymbols(socket);
+    const find = (description) => symbols.find((symbol) => symbol.description === description);
+    const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')];
+    return buffer && callback && generator && { buffer, callback, generator };
+}
+/** A socket knows its reader, so that all have the same functions: their own would be 150 bytes a connection. */
+const READER = Symbol('reader');
+let last;
+function onRead(bytes, buffer) {
+    const reader = this[READER];
+    const goesOn = reader.onRead(bytes, buffer);
+    // Perhaps another by now.
+    last = this[READER];
+    return goesOn;
+}
+/** Asked right after `onRead`, and not of any socket. */
+function nextBuffer() {
+    return last?.nextBuffer();
+}
+/** As readInto, for a socket of Node.js's HTTP server: its parser reads for itself until somebody listens to the socket's data. */
+export const readHttpInto = (socket, reader) => {
+    socket.on('data', nothing).off('data', nothing);
+    return readInto(socket, reader);
+};
+function nothing() { }
+/** Whether `read` does what it says: bytes in their order, the stop, the buffer's change, and the end. */
+async function works(read, host) {
+    const buffers = [Buffer.alloc(3), Buffer.alloc(4)];
+    let text = '';
+    let reads = 0;
+    const isRead = await isReadToEnd(createServer({ allowHalfOpen: true }), host, 'oneloop reads', (socket) => {
+        const isOn = read(socket, {
+            nextBuffer: () => buffers[reads % 2],
+            onRead(bytes, buffer) {
+                text += `${buffer.toString('latin1', 0, bytes)}|`;
+                if (++reads === 2)
+                    setImmediate(() => socket.resume());
+                return reads !== 2;
+            }
+        });
+        socket.resume();
+        return isOn;
+    });
+    return isRead && text === 'one|loop| re|ads|';
+}
+/** Whether `read` has Node.js's HTTP server parse what it is given, and nothing else. */
+async function worksForHttp(read, host) {
+    const memory = Buffer.alloc(8);
+    const requests = [];
+    const server = createHttpServer(({ method, url }, response) => {
+        requests.push(method, url);
+        response.end();
+    });
+    const isRead = await isReadToEnd(server, host, 'gET /one HTTP/1.1\r\nHost: oneloop\r\n\r\ngET /two HTTP/1.1\r\nHost: oneloop\r\n\r\n', (socket) => read(socket, {
+        nextBuffer: () => memory,
+        onRead: (bytes, buffer) => socket.emit('data', Buffer.from(buffer.toString('latin1', 0, bytes).replace('g', 'G')))
+    }));
+    return isRead && requests.join() === 'GET,/one,GET,/two';
+}
+/** Sends a text to a server and ends. Whether `read` took the server's socket, and that came to its end. */
+async function isReadToEnd(server, host, text, read) {
+    const sockets = [];
+    const signal = AbortSignal.timeout(TEST_MS);
+    try {
+        const port = await listen(server, host, 0);
+        const client = connect({ host: reachable(host), port });
+        sockets.push(client.on('error', nothing));
+        const [socket] = await once(server, 'connection', { signal });
+        sockets.push(socket);
+        if (!read(socket))
+            return false;
+        const ended = once(socket, 'end', { signal });
+        client.end(text);
+        await ended;
+        return true;
+    }
+    catch {
+        return false;
+    }
+    finally {
+        for (const socket of sockets)
+            socket.destroy();
+        await close(server);
+    }
+}
+export const reading = fastifyPlugin(async function reading(app) {
+    const isAble = await works(readInto, app.config.host);
+    if (!isAble)
+        app.log.warn('this Node.js has no way to read into memory that is there already: streams cost more');
+    app.decorate('readInto', isAble ? readInto : () => false);
+    const isAbleForHttp = isAble && await worksForHttp(readHttpInto, app.config.host);
+    if (!isAbleForHttp)
+        app.log.warn('this Node.js has no way to hand its HTTP parser what it parses: a flood of requests delays all others');
+    app.decorate('readHttpInto', isAbleForHttp ? readHttpInto : () => false);
+});

@@ -1,0 +1,158 @@
+/** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
+const SLICE_MS = 0.1;
+const MIN_SLICE_BYTES = 512;
+const MAX_SLICE_BYTES = 65_536;
+const NONE = [];
+export class SliceReader {
+    /** When the slice at hand began, on `performance.now()`'s clock: each message would ask it again. */
+    now = performance.now();
+    raw;
+    turn;
+    #memory;
+    #held = NONE;
+    #heldBytes = 0;
+    #isWaiting = false;
+    #isEndWatched = false;
+    #hasEnded = false;
+    sliceBytes;
+    /**
+     * @param memory where the bytes of all clients arrive.
+     * @param sliceBytes the first slice's size at most.
+     */
+    constructor(raw, turn, memory, sliceBytes) {
+        this.raw = raw;
+        this.turn = turn;
+        this.#memory = memory;
+        this.sliceBytes = sliceBytes;
+    }
+    /** Bytes that came and were not handed on yet. */
+    get heldBytes() {
+        return this.#heldBytes;
+    }
+    nextBuffer() {
+        return this.#memory;
+    }
+    onRead(bytes, buffer) {
+        const { isNext } = this;
+        this.keep(buffer.subarray(0, bytes));
+        if (isNext && this.#heldBytes > 0)
+            this.turn.spend(this.#handOn());
+        this.arrange();
+        return true;
+    }
+    onTurn() {
+        this.#isWaiting = false;
+        if (!this.isTaking || this.#heldBytes === 0 || this.raw.destroyed)
+            return;
+        this.#handOn();
+        this.arrange();
+    }
+    /** Whether what comes now need not wait. */
+    get isNext() {
+        return this.#heldBytes === 0 && this.isTaking && !this.turn.isOver;
+    }
+    /** How much of a chunk is taken in one piece, where the slice has room for `most` bytes. */
+    pieceBytes(chunk, most) {
+        return Math.min(chunk.length, most);
+    }
+    /** Whether the slice is over, whatever room it has. Asked after each piece. */
+    get isSliceOver() {
+        return false;
+    }
+    /** To be called before and after what was held is taken. */
+    beginSlice() { }
+    endSlice() { }
+    /** To be called after each read and each slice, and when `isTaking` becomes true. */
+    arrange() {
+        if (this.#heldBytes > 0) {
+            if (!this.#isEndWatched)
+                this.#watchEnd();
+            if (this.#isWaiting || !this.isTaking)
+                return;
+            this.#isWaiting = true;
+            this.turn.wait(this);
+        }
+        else if (this.#hasEnded && this.isTaking) {
+            // After what the last slice has set off: Node.js answers no request after the end.
+            setImmediate(() => this.#end());
+        }
+    }
+    /** Whether it has something yet to hand on, or the client's FIN to tell. */
+    get isUnfinished() {
+        return this.#heldBytes > 0 || this.#hasEnded;
+    }
+    #end() {
+        if (!this.#hasEnded)
+            return;
+        if (!this.isTaking)
+            return this.arrange();
+        this.#hasEnded = false;
+        this.raw.emit('end');
+    }
+    /** Holds a copy of what was read. */
+    keep(chunk) {
+        this.hold(Buffer.from(chunk));
+    }
+    /** To be handed on in its turn. */
+    hold(chunk) {
+        if (this.#held === NONE)
+            this.#held = [];
+        this.#held.push(chunk);
+        this.#heldBytes += chunk.length;
+    }
+    /** Everything that is held, which is not held any more. */
+    letGo() {
+        const all = Buffer.concat(this.#held);
+        this.#held = NONE;
+        this.#heldBytes = 0;
+        return all;
+    }
+    /** From now on the client's FIN waits for what came before it, and is told after that. */
+    #watchEnd() {
+        this.#isEndWatched = true;
+        const { raw } = this;
+        const emit = raw.emit.bind(raw);
+        raw.emit = (name, ...values) => {
+            if (name !== 'end' || this.#heldBytes === 0)
+                return emit(name, ...values);
+            this.#hasEnded = true;
+            return true;
+        };
+    }
+    /** Hands on a slice of what is held. Returns the milliseconds that it took. */
+    #handOn() {
+        const startedAt = this.now = performance.now();
+        const sliceBytes = this.sliceBytes;
+        let left = sliceBytes;
+        this.beginSlice();
+        do
+            left -= this.#takeFirst(left);
+        while (left > 0 && this.#heldBytes > 0 && !this.isSliceOver && this.isTaking && !this.raw.destroyed);
+        this.endSlice();
+        const ms = this.#timed(startedAt);
+        if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS)
+            this.sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1);
+        return ms;
+    }
+    /** Takes the first chunk that is held, or as much of it as is wanted. Returns its bytes. */
+    #takeFirst(most) {
+        const chunk = this.#held[0];
+        const bytes = this.pieceBytes(chunk, most);
+        const isWhole = bytes === chunk.length;
+        const piece = isWhole ? chunk : chunk.subarray(0, bytes);
+        if (isWhole)
+            this.#held.shift();
+        else
+            this.#held[0] = chunk.subarray(bytes);
+        this.#heldBytes -= piece.length;
+        this.take(piece);
+        return piece.length;
+    }
+    /** The milliseconds since a slice began. The next one follows from them. */
+    #timed(startedAt) {
+        const ms = performance.now() - startedAt;
+        if (ms > 2 * SLICE_MS)
+            this.sliceBytes = Math.max(MIN_SLICE_BYTES, this.sliceBytes >> 1);
+        return ms;
+    }
+}

@@ -1,0 +1,87 @@
+/** The TCP runner: binds every TCP service and gives each of its clients a session. */
+import { createServer } from 'node:net';
+import fastifyPlugin from 'fastify-plugin';
+import { formatAddress, network } from "../address.js";
+import { Gate } from "../gate.js";
+import { Roster } from "../roster.js";
+import { SHARE_MS, Turn } from "../turn.js";
+import { endpointsOf } from "./endpoints-of.js";
+import { capConnections, close, listen } from "./net-server.js";
+import { peerOf } from "./peer.js";
+import { ReadMemory } from "./read-memory.js";
+import { TcpSession } from "./tcp-session.js";
+/** How often the runner looks for connections that have been silent or have lived for too long. */
+const SWEEP_MS = 1000;
+export const tcp = fastifyPlugin(async function tcp(app, { services }) {
+    const { config, connections } = app;
+    const servers = [];
+    const sessions = new Roster();
+    const runner = {
+        limits: config.tcp,
+        readInto: app.readInto,
+        memory: new ReadMemory(),
+        turn: new Turn(SHARE_MS),
+        onClosed(session) {
+            session.gate.leave(session.connection.network);
+            sessions.delete(session);
+        }
+    };
+    function serve(service, endpoint, gate) {
+        // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
+        const server = createServer({ allowHalfOpen: true, noDelay: true });
+        capConnections(server, config.tcp.maxConnections, (peer) => connections.refuse(endpoint, 'TCP_MAX_CONNECTIONS', peer));
+        server.on('connection', (socket) => {
+            const peer = peerOf(socket);
+            // Reset before we got to it: nobody is there to be served.
+            if (!peer) {
+                socket.destroy();
+                return;
+            }
+            const refusal = gate.refusal(network(peer.address));
+            if (refusal) {
+                socket.destroy();
+                connections.refuse(endpoint, `TCP_${refusal}`, formatAddress(peer.address, peer.port));
+                return;
+            }
+            const connection = connections.open(endpoint, peer, socket);
+            gate.enter(connection.network);
+            const session = new TcpSession(socket, peer, connection, gate, runner);
+            sessions.add(session);
+            session.start(service);
+        });
+        servers.push(server);
+        app.addHook('onReady', () => endpoint.bind(async (port) => {
+            const bound = await listen(server, config.host, port);
+            // After the bind a failing accept() is this server's only error: told, and survived.
+            server.on('error', (err) => connections.failed(endpoint, err, 'accept failed'));
+            return bound;
+        }));
+    }
+    for (const service of services) {
+        const gate = new Gate(config.tcp);
+        for (const endpoint of endpointsOf(service, config)) {
+            app.endpoints.push(endpoint);
+            if (endpoint.state !== 'off')
+                serve(service, endpoint, gate);
+        }
+    }
+    // One timer for all, and not one more a connection.
+    const sweep = setInterval(() => {
+        const now = performance.now();
+        for (const session of sessions) {
+            session.sweep(now);
+            // The probe's own would leave a gap in its chart.
+            if (session.connection.ageMs >= config.tcp.lifeMs && !app.loop.probePeers.has(session.connection.peer)) {
+                session.connection.destroyFor('TCP_LIFE_MS', 'lived too long');
+            }
+        }
+    }, Math.min(SWEEP_MS, config.tcp.lifeMs, config.tcp.idleMs)).unref();
+    let closed = Promise.resolve();
+    app.addHook('preClose', async () => {
+        clearInterval(sweep);
+        closed = Promise.all(servers.map(close));
+        for (const session of sessions)
+            session.drain();
+    });
+    app.addHook('onClose', async () => { await closed; });
+});

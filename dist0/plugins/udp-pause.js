@@ -1,0 +1,66 @@
+/** Stopping a UDP socket for a while. The only file that knows how Node.js reads one inside, and it finds out at the start whether this one does. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
+/**
+ * Node.js reads up to 32 datagrams of a socket before anybody else is served, and has no way to say that they are too many:
+ * this calls what `close` calls to stop, and `bind` to start.
+ */
+export const pauseOf = (socket) => {
+    const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+    const state = symbol && socket[symbol];
+    const { handle } = state ?? {};
+    if (typeof handle?.recvStop !== 'function' || typeof handle.recvStart !== 'function')
+        return;
+    return {
+        // There is no handle any more once the socket is closed.
+        stop: () => state?.handle?.recvStop?.(),
+        start: () => state?.handle?.recvStart?.()
+    };
+};
+const TEST_MS = 5000;
+const TURNS = 5;
+/** Whether `pauseOf` does what it says within `ms`: of two datagrams the second one comes after `start`, and not before. */
+export async function works(pauseOf, address, ms = TEST_MS) {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const late = new AbortController();
+    const { signal } = late;
+    // Not AbortSignal.timeout: a socket that is stopped keeps no process alive.
+    const timer = setTimeout(() => late.abort(), ms);
+    const told = [];
+    let pause;
+    try {
+        socket.on('error', () => late.abort()).on('message', (message) => {
+            told.push(String(message));
+            pause?.stop();
+        });
+        socket.bind({ address, port: 0 });
+        await once(socket, 'listening', { signal });
+        pause = pauseOf(socket);
+        if (!pause)
+            return false;
+        const { port } = socket.address();
+        for (const text of ['one', 'two'])
+            await new Promise((resolve, reject) => { socket.send(text, port, address, (error) => { if (error)
+                reject(error);
+            else
+                resolve(); }); });
+        while (told.length === 0)
+            await delay(1, undefined, { signal });
+        for (let i = 0; i < TURNS; i++)
+            await nextTurn();
+        if (told.join() !== 'one')
+            return false;
+        const second = once(socket, 'message', { signal });
+        pause.start();
+        await second;
+        return told.join() === 'one,two';
+    }
+    catch {
+        return false;
+    }
+    finally {
+        clearTimeout(timer);
+        socket.close();
+    }
+}

@@ -1,0 +1,142 @@
+/** The UDP runner: binds every UDP service, guards its replies, and counts its datagrams. */
+import { createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import fastifyPlugin from 'fastify-plugin';
+import { formatAddress, network, reachable, unmapped } from "../address.js";
+import { event } from "../connections.js";
+import { printable } from "../printable.js";
+import { Bucket, Rates } from "../rates.js";
+import { SHARE_MS, Turn } from "../turn.js";
+import { endpointsOf } from "./endpoints-of.js";
+import { pauseOf, works } from "./udp-pause.js";
+/** Replies that the kernel has not taken yet, in bytes; more are dropped. */
+const MAX_UNSENT_BYTES = 262_144;
+const WELL_KNOWN_PORTS = 1024;
+/** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
+const SHARES = 2;
+export const udp = fastifyPlugin(async function udp(app, { services }) {
+    const { config, connections, feed } = app;
+    const sockets = new Map();
+    const rates = new Rates(config.udp.rate, config.maxAddresses);
+    const turn = new Turn(SHARES * SHARE_MS);
+    const isAble = await works(pauseOf, reachable(config.host));
+    if (!isAble)
+        app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others');
+    const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now());
+    /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
+    function excess(source, peer, now) {
+        if (app.loop.probePeers.has(peer))
+            return;
+        if (!rates.take(source, now))
+            return 'UDP_RATE';
+        if (!total.take(now))
+            return 'UDP_TOTAL_RATE';
+    }
+    /** Why a datagram must not be answered; undefined where it may be. An answered answer makes a loop or a reflector (CVE-2024-2169). */
+    function refusal(message, from, address) {
+        if (message.length > config.udp.maxBytes)
+            return 'UDP_MAX_BYTES';
+        if (from.port < WELL_KNOWN_PORTS)
+            return 'well-known source port';
+        for (const endpoint of sockets.keys())
+            if (endpoint.port === from.port)
+                return 'own source port';
+        if (isMulticastOrBroadcast(address))
+            return 'multicast or broadcast source';
+    }
+    function onMessage({ service, endpoint, socket, onSent }, message, from, now) {
+        const address = unmapped(from.address);
+        const peer = formatAddress(address, from.port);
+        endpoint.total++;
+        endpoint.bytesIn += message.length;
+        if (feed.isWatched)
+            feed.publish(event('receive', endpoint, 0, peer, message.length));
+        const source = network(address);
+        const tooMany = excess(source, peer, now);
+        if (tooMany)
+            return connections.refuse(endpoint, tooMany, peer);
+        const log = (text) => connections.log.line(() => app.log, source, { service: service.name, peer, bytes: message.length }, printable(text));
+        let answer;
+        try {
+            answer = service.onMessage(message, { address, port: from.port }, log);
+        }
+        catch (err) {
+            return connections.failed(endpoint, err, 'the service failed');
+        }
+        if (answer === undefined)
+            return;
+        const reply = typeof answer === 'string' ? Buffer.from(answer) : answer;
+        const reason = refusal(message, from, address) ??
+            (reply.length > message.length ? 'reply larger than request' : undefined) ??
+            (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined);
+        if (reason)
+            return connections.refuse(endpoint, reason, peer);
+        socket.send(reply, from.port, from.address, feed.isWatched ? (error, bytes) => {
+            onSent(error, bytes);
+            if (!error)
+                feed.publish(event('send', endpoint, 0, peer, bytes));
+        } : onSent);
+    }
+    function serve(service, endpoint) {
+        const type = isIPv6(config.host) ? 'udp6' : 'udp4';
+        // Every destination is an address already: no look-up, and no tick spent on one.
+        const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) });
+        let pause;
+        const waiter = { onTurn() { pause?.start(); } };
+        const served = {
+            service,
+            endpoint,
+            socket,
+            onSent(error, bytes) {
+                if (error)
+                    return connections.failed(endpoint, error, 'the answer was not sent');
+                endpoint.answered++;
+                endpoint.bytesOut += bytes;
+            }
+        };
+        socket.on('message', (message, from) => {
+            const now = performance.now();
+            turn.begin(now);
+            onMessage(served, message, from, now);
+            if (!pause || !turn.isOver)
+                return;
+            pause.stop();
+            turn.wait(waiter);
+        });
+        sockets.set(endpoint, socket);
+        app.addHook('onReady', () => endpoint.bind(async (port) => {
+            const bound = await bind(socket, config.host, port);
+            if (isAble)
+                pause = pauseOf(socket);
+            socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'));
+            return bound;
+        }));
+    }
+    for (const service of services) {
+        for (const endpoint of endpointsOf(service, config)) {
+            app.endpoints.push(endpoint);
+            if (endpoint.state !== 'off')
+                serve(service, endpoint);
+        }
+    }
+    app.addHook('preClose', async () => {
+        await Promise.all([...sockets.values()].map((socket) => new Promise((resolve) => { socket.close(() => resolve()); })));
+    });
+});
+/** Resolves to the bound port. `::` takes IPv4 datagrams too. */
+function bind(socket, address, port) {
+    return new Promise((resolve, reject) => {
+        socket.once('error', reject);
+        socket.bind({ address, port }, () => {
+            socket.removeListener('error', reject);
+            resolve(socket.address().port);
+        });
+    });
+}
+/** Of multicast, broadcast or no host at all: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
+export function isMulticastOrBroadcast(address) {
+    if (address.includes(':'))
+        return /^ff/i.test(address);
+    const first = Number(address.slice(0, address.indexOf('.')));
+    return first >= 224 || first === 0;
+}

@@ -1,0 +1,190 @@
+import { Bucket } from "../rates.js";
+/* Close codes: RFC 6455, section 7.4.1, and its registry. */
+const ABNORMAL = 1006;
+const POLICY_VIOLATION = 1008;
+const INTERNAL_ERROR = 1011;
+const TRY_AGAIN_LATER = 1013;
+/** Of a client's control frame, what is not its payload (RFC 6455, section 5.2). */
+const CONTROL_HEADER_BYTES = 6;
+/** Of a message that has not come whole, what may stay while memory is short. */
+const MAX_UNFINISHED_BYTES = 65_536;
+/** How ws is told what a message is. */
+const BINARY = { binary: true };
+const TEXT = { binary: false };
+export class WebSocketSession {
+    rosterIndex = -1;
+    remote;
+    #socket;
+    #raw;
+    #reader;
+    connection;
+    #runner;
+    #rate;
+    #receiver = {};
+    #isAlive = true;
+    /** Whether a close frame was sent that the client has to answer. */
+    #isClosing = false;
+    /** Messages that came after the close frame was sent. */
+    #late = 0;
+    /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
+    #readBefore;
+    constructor(socket, raw, reader, remote, connection, runner) {
+        this.remote = remote;
+        this.#socket = Object.assign(socket, { session: this });
+        this.#raw = raw;
+        this.#reader = reader;
+        this.connection = connection;
+        this.#runner = runner;
+        this.#rate = new Bucket(runner.limits.rate, reader.now);
+        this.#readBefore = raw.bytesRead;
+    }
+    start(service) {
+        this.#socket.on('close', onClose).on('error', onError);
+        this.#guard(() => {
+            const receiver = service.onConnection(this);
+            if (typeof receiver === 'function')
+                this.#receiver = { message: receiver };
+            else if (receiver)
+                this.#receiver = receiver;
+            this.#reader.isBorrowing = this.#receiver.borrow !== undefined;
+        });
+        this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage);
+    }
+    /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
+    ping() {
+        // Its pong may be among what waits for its turn.
+        if (!this.#isAlive && !this.#reader.isHolding)
+            return this.connection.destroyFor('WS_PING_MS', 'no pong');
+        this.#isAlive = false;
+        if (this.#socket.readyState === this.#socket.OPEN)
+            this.#socket.ping();
+    }
+    /** The client broke the protocol or its connection broke: `closed` follows. */
+    failed(error) {
+        const limit = LIMITS[error.code ?? ''];
+        // ws has sent its close frame.
+        this.#isClosing = true;
+        if (limit)
+            this.connection.crossed(limit);
+        else
+            this.connection.failed(error);
+    }
+    /** Gives back what an unfinished message holds: together they may hold more than there is. */
+    onMemoryShort() {
+        if (this.#raw.bytesRead - this.#readBefore < MAX_UNFINISHED_BYTES)
+            return;
+        this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES');
+        // Nothing else gives back what it holds.
+        this.#isClosing = false;
+        this.destroy();
+    }
+    destroy() {
+        this.#reader.destroy();
+    }
+    onClose(code) {
+        this.#runner.onClosed(this);
+        this.#reader.large.end();
+        // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
+        if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded)
+            this.connection.crossed('WS_CLOSE_MS');
+        this.#guard(() => this.#receiver.close?.());
+        this.connection.closed(`close code ${code}`);
+    }
+    get isBehind() {
+        return this.#socket.bufferedAmount > this.#runner.limits.pauseBytes;
+    }
+    send(message, isBinary = typeof message !== 'string') {
+        const socket = this.#socket;
+        if (socket.readyState !== socket.OPEN)
+            return;
+        if (socket.bufferedAmount > this.#runner.limits.maxUnsentBytes)
+            return this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly');
+        const bytes = Buffer.byteLength(message);
+        // A callback for each message costs as much as counting it.
+        const mayBeBehind = socket.bufferedAmount + bytes > this.#runner.limits.pauseBytes;
+        socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined);
+        this.#reader.flushLarge();
+        this.connection.sent(bytes);
+        // A client that does not read is not read.
+        if (!mayBeBehind || !this.isBehind || this.#reader.isStopped)
+            return;
+        this.connection.endpoint.crossings.add('WS_PAUSE_BYTES');
+        this.#reader.stop();
+    }
+    close(code, reason, limit) {
+        if (limit === undefined)
+            this.connection.because(reason);
+        else
+            this.connection.crossed(limit, reason);
+        this.#isClosing = true;
+        this.#socket.close(code, reason);
+    }
+    #onSent() {
+        if (!this.#reader.isStopped)
+            return;
+        // Its pong waits unread, but a client that takes what was held back for it is there.
+        this.#isAlive = true;
+        if (!this.isBehind)
+            this.#reader.go();
+    }
+    onControl(data) {
+        this.#readBefore += CONTROL_HEADER_BYTES + data.length;
+        // ws has just ended it, and says so nowhere else.
+        if (this.#raw.destroyed && !this.connection.isEnding)
+            return this.connection.crossed('WS_MAX_PONGS');
+        if (!this.#isTooFast())
+            this.#isAlive = true;
+    }
+    onMessage(data, isBinary) {
+        const message = data; // binaryType is nodebuffer, ws's default
+        this.#readBefore = this.#raw.bytesRead;
+        this.#reader.large.onTold(message);
+        this.connection.received(message.length);
+        if (this.#isTooFast())
+            return;
+        this.#isAlive = true;
+        try {
+            if (this.#receiver.borrow)
+                this.#receiver.borrow(message, isBinary);
+            else
+                this.#receiver.message?.(message, isBinary);
+        }
+        catch (err) {
+            this.#onServiceError(err);
+        }
+    }
+    /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
+    #isTooFast() {
+        if (this.#socket.readyState !== this.#socket.OPEN) {
+            if (++this.#late === this.#runner.limits.rate.burst)
+                this.destroy();
+            return true;
+        }
+        if (this.#rate.take(this.#reader.now))
+            return false;
+        this.close(POLICY_VIOLATION, `more than ${this.#runner.limits.rate.perSecond} messages a second`, 'WS_RATE');
+        return true;
+    }
+    /** A service that throws loses this one client and no other. */
+    #guard(step) {
+        try {
+            step();
+        }
+        catch (err) {
+            this.#onServiceError(err);
+        }
+    }
+    #onServiceError(err) {
+        this.connection.log.error({ err }, 'the service failed');
+        this.close(INTERNAL_ERROR, 'service failed');
+    }
+}
+function onClose(code) { this.session?.onClose(code); }
+function onError(error) { this.session?.failed(error); }
+function onControl(data) { this.session?.onControl(data); }
+function onMessage(data, isBinary) { this.session?.onMessage(data, isBinary); }
+/** The errors of ws that tell of a crossed limit. */
+const LIMITS = {
+    WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'WS_MAX_MESSAGE_BYTES',
+    WS_ERR_TOO_MANY_BUFFERED_PARTS: 'WS_MAX_FRAGMENTS'
+};

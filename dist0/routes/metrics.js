@@ -1,0 +1,88 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { descriptorLimit, openDescriptors } from "../descriptors.js";
+import { residentMemory } from "../memory.js";
+import { isLimit } from "../settings.js";
+import { VERSION } from "../version.js";
+/** Limits that are no settings: see docs/limits.md. */
+const FIXED_LIMITS = ['VIEWERS', 'LAB_BUSY', 'LAB_BUDGET'];
+const MICROSECONDS = 1e6;
+/**
+ * Nothing is counted here: each value is read where the runners keep it anyway, when somebody asks.
+ * Labels are names of services and limits, guards and error codes; never what a stranger sent, nor its address.
+ */
+export async function metrics(app) {
+    const register = new Registry();
+    const { endpoints, connections, feed, pressure } = app;
+    /** One value a service: those of its endpoints, added up. */
+    function perService(name, help, read, kind = 'counter') {
+        collect(name, help, ['service', 'transport'], kind, (add) => {
+            for (const endpoint of endpoints) {
+                const value = read(endpoint);
+                if (value !== undefined)
+                    add({ service: endpoint.name, transport: endpoint.transport }, value);
+            }
+        });
+    }
+    /** One value for each name in the endpoints' tallies. */
+    function perName(name, help, label, tallies, isShown = () => true) {
+        collect(name, help, ['service', label], 'counter', (add) => {
+            for (const endpoint of endpoints) {
+                for (const tally of tallies(endpoint))
+                    for (const [key, count] of tally)
+                        if (isShown(key))
+                            add({ service: endpoint.name, [label]: key }, count);
+            }
+            if (label === 'limit' && pressure.exhaustions > 0)
+                add({ service: 'process', limit: 'descriptors' }, pressure.exhaustions);
+        });
+    }
+    function collect(name, help, labelNames, kind, read) {
+        const Metric = kind === 'counter' ? Counter : Gauge;
+        const metric = new Metric({
+            name,
+            help,
+            labelNames,
+            registers: [register],
+            collect() {
+                metric.reset();
+                read((labels, value) => metric.inc(labels, value));
+            }
+        });
+    }
+    const one = (name, help, read, kind = 'gauge') => collect(name, help, [], kind, (add) => add({}, read() ?? NaN));
+    const ofConnections = (read) => (endpoint) => endpoint.transport === 'udp' ? undefined : read(endpoint);
+    const ofDatagrams = (read) => (endpoint) => endpoint.transport === 'udp' ? read(endpoint) : undefined;
+    perService('oneloop_connections_open', 'Connections open now.', ofConnections(({ open }) => open), 'gauge');
+    perService('oneloop_connections_total', 'Connections accepted.', ofConnections(({ total }) => total));
+    perService('oneloop_received_bytes_total', 'Bytes read; of WebSockets, those of messages.', ({ bytesIn }) => bytesIn);
+    perService('oneloop_sent_bytes_total', 'Bytes written; of WebSockets, those of messages.', ({ bytesOut }) => bytesOut);
+    perService('oneloop_datagrams_received_total', 'Datagrams received.', ofDatagrams(({ total }) => total));
+    perService('oneloop_datagrams_answered_total', 'Datagrams answered.', ofDatagrams(({ answered }) => answered));
+    perName('oneloop_refused_total', 'Connections, requests and datagrams turned away, by the limit or the guard.', 'reason', ({ refusals }) => [refusals]);
+    perName('oneloop_limits_crossed_total', 'Limits that clients crossed.', 'limit', ({ refusals, crossings }) => [refusals, crossings], (name) => isLimit(name) || FIXED_LIMITS.includes(name));
+    perName('oneloop_errors_total', 'Connections that broke, and calls that the system failed, by the error code.', 'kind', ({ errors }) => [errors]);
+    one('oneloop_feed_dropped_events_total', 'Events that a viewer of the feed was not told of.', () => feed.dropped, 'counter');
+    one('oneloop_log_lines_dropped_total', 'Lines left out of the log because of LOG_RATE.', () => connections.log.unlogged, 'counter');
+    const delay = new Histogram({
+        name: 'oneloop_event_loop_delay_seconds',
+        help: 'How much later than asked a timer fired, twenty times a second.',
+        buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+        registers: [register]
+    });
+    pressure.onDelay = (ms) => delay.observe(ms / 1000);
+    one('oneloop_event_loop_utilization_ratio', 'The part of the last second in which the event loop was at work.', () => pressure.utilisation);
+    one('process_cpu_seconds_total', 'User and system CPU time spent.', () => {
+        const { user, system } = process.cpuUsage();
+        return (user + system) / MICROSECONDS;
+    }, 'counter');
+    one('process_resident_memory_bytes', 'Resident memory.', residentMemory);
+    one('process_open_fds', 'Open file descriptors.', openDescriptors);
+    const maxDescriptors = descriptorLimit();
+    one('process_max_fds', 'Most file descriptors that may be open.', () => maxDescriptors);
+    one('process_start_time_seconds', 'When the process started, since the epoch.', () => performance.timeOrigin / 1000);
+    collect('oneloop_info', 'Which version this is.', ['version', 'node'], 'gauge', (add) => add({ version: VERSION, node: process.version }, 1));
+    app.get('/metrics', { config: { isVital: true } }, async (_request, reply) => {
+        reply.type(register.contentType);
+        return await register.metrics();
+    });
+}

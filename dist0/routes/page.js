@@ -1,0 +1,57 @@
+/** The page: what this server is, every service with lines to try it, and the live lab. */
+import { isIP } from 'node:net';
+import { formatAddress, reachable } from "../address.js";
+import { compactBytes } from "../bytes.js";
+import { facts } from "../facts.js";
+import { lessonCode } from "../lab/lessons.js";
+import { LESSONS, PROTOCOLS } from "../names.js";
+import { isOwnName } from "../origin.js";
+import { pasteLines } from "../paste-line.js";
+import { VERSION } from "../version.js";
+/** How long everybody who comes by the same name gets the same page: it takes a third of a millisecond, and more at first. */
+const FRESH_MS = 100;
+export async function page(app) {
+    let fresh;
+    app.get('/', async (request, reply) => {
+        const { host } = request;
+        if (fresh?.host !== host || performance.now() >= fresh.until)
+            fresh = { host, until: performance.now() + FRESH_MS, html: render(request) };
+        // What a second look would show differently must not come from a cache.
+        return reply.header('cache-control', 'no-store').type('text/html; charset=utf-8').send(await fresh.html);
+    });
+    async function render(request) {
+        const rows = app.endpoints.map((endpoint) => {
+            const host = hostFor(request, endpoint.address);
+            return {
+                ...endpoint,
+                where: endpoint.port === null ? '–' : `${formatAddress(host, endpoint.port)}${endpoint.path ?? ''}`,
+                lines: endpoint.state === 'open' ? pasteLines(endpoint, host) : []
+            };
+        });
+        return Buffer.from(await app.view('page', {
+            rows,
+            isLab: app.config.lab,
+            unknownHost: unknownHost(request.host, app.config.origins),
+            lessonCode,
+            version: VERSION,
+            process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
+            protocols: PROTOCOLS,
+            lessons: LESSONS,
+            bytes: compactBytes
+        }));
+    }
+}
+/** The name that the visitor reached this server by, where pages of that origin may not watch it; see isAllowedOrigin. */
+function unknownHost(host, origins) {
+    if (!URL.canParse(`http://${host}`) || isOwnName(new URL(`http://${host}`).hostname))
+        return;
+    return origins.some((origin) => new URL(origin).host === host.toLowerCase()) ? undefined : host;
+}
+/** The name the visitor reached this server by, where the server listens on all addresses; else the one it listens on. */
+function hostFor(request, bound) {
+    if (reachable(bound) === bound)
+        return bound;
+    const name = request.hostname.replace(/^\[(.*)\]$/, '$1');
+    // The Host header is the visitor's own text, and the line goes into a shell: names and addresses only.
+    return /^[a-z0-9][a-z0-9.-]{0,252}$/i.test(name) || isIP(name) ? name : reachable(bound);
+}

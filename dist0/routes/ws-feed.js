@@ -1,0 +1,146 @@
+/** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
+import { randomUUID } from 'node:crypto';
+import { defineWebSocketService } from "../service.js";
+import { isTurnedAway } from "./viewers.js";
+const BATCH_MS = 100;
+/** Of one batch, told to one viewer; twice that with a connection that is followed. */
+const MAX_EVENTS = 250;
+/** Kept between two batches. */
+const MAX_COLLECTED = 5000;
+/** Batches that wait, one after the other, for the address of a connection that the probe makes. */
+const MAX_LATE = 10;
+const MAX_REQUEST_BYTES = 1024;
+export const WS_FEED = {
+    name: 'ws-feed',
+    transport: 'websocket',
+    path: '/ws/feed',
+    isForOwnPage: true,
+    summary: 'Sends what happens on every protocol: sizes, never contents.',
+    example: { answer: /^\{"type":"hello"/ }
+};
+const TRANSPORTS = ['http', 'websocket', 'tcp', 'udp'];
+const MAX_NAME = 64;
+/** @param labPeers the probe's addresses: its pings, and what the page's own sockets are told, would drown all else. */
+export function wsFeed(feed, labPeers) {
+    const instance = randomUUID();
+    const viewers = new Set();
+    let events = [];
+    let overflow = 0;
+    let late = 0;
+    let stop = () => { };
+    function collect(event) {
+        if ((event.type === 'send' || event.type === 'receive') && (event.service === 'ws-feed' || event.service === 'ws-loop'))
+            return;
+        if (events.length < MAX_COLLECTED)
+            events.push(event);
+        else
+            overflow++;
+    }
+    function flush() {
+        // A connection of the probe is known as such a moment after it is there.
+        late = labPeers.isConnecting ? late + 1 : 0;
+        if (late > 0 && late <= MAX_LATE)
+            return;
+        const all = events.filter(({ peer }) => !labPeers.has(peer));
+        for (const viewer of viewers)
+            feed.dropped += tell(viewer, all, overflow);
+        events = [];
+        overflow = 0;
+    }
+    function watch() {
+        const unsubscribe = feed.subscribe(collect);
+        const timer = setInterval(flush, BATCH_MS);
+        return () => {
+            unsubscribe();
+            clearInterval(timer);
+            events = [];
+            overflow = 0;
+        };
+    }
+    return defineWebSocketService({
+        ...WS_FEED,
+        onConnection(client) {
+            if (isTurnedAway(client, viewers))
+                return;
+            const viewer = { client, request: {}, dropped: 0 };
+            say(client, { type: 'hello', at: Date.now(), instance, maxEvents: MAX_EVENTS });
+            if (viewers.size === 0)
+                stop = watch();
+            viewers.add(viewer);
+            return {
+                message(message) {
+                    const request = readRequest(message);
+                    if (typeof request === 'string')
+                        say(client, { type: 'error', code: 'ERR_FEED_REQUEST', message: request });
+                    else
+                        viewer.request = request;
+                },
+                close() {
+                    viewers.delete(viewer);
+                    if (viewers.size === 0)
+                        stop();
+                }
+            };
+        }
+    });
+}
+function say(client, message) {
+    client.send(JSON.stringify(message));
+}
+/** Returns how many events this viewer was not told of. */
+function tell(viewer, all, overflow) {
+    const { client, request: { transports, service, follow } } = viewer;
+    const batch = [];
+    let followed = 0;
+    let others = 0;
+    let dropped = overflow;
+    for (const event of all) {
+        if (follow !== undefined && event.connection === follow) {
+            if (followed++ < MAX_EVENTS)
+                batch.push(event);
+            else
+                dropped++;
+        }
+        else if ((!transports || transports.includes(event.transport)) && (service === undefined || event.service === service)) {
+            if (others++ < MAX_EVENTS)
+                batch.push(event);
+            else
+                dropped++;
+        }
+    }
+    if (client.isBehind) {
+        viewer.dropped += batch.length + dropped;
+        return batch.length + dropped;
+    }
+    const untold = dropped + viewer.dropped;
+    viewer.dropped = 0;
+    if (batch.length > 0 || untold > 0)
+        say(client, { type: 'events', events: batch, dropped: untold });
+    return dropped;
+}
+/** What a viewer asked for, or what is wrong with it. */
+export function readRequest(message) {
+    if (message.length > MAX_REQUEST_BYTES)
+        return `a request has at most ${MAX_REQUEST_BYTES} bytes`;
+    let request;
+    try {
+        request = JSON.parse(String(message));
+    }
+    catch {
+        return 'a request is JSON';
+    }
+    if (typeof request !== 'object' || request === null || Array.isArray(request))
+        return 'a request is an object';
+    const { transports, service, follow, ...others } = request;
+    const [other] = Object.keys(others);
+    if (other !== undefined)
+        return `a request has transports, service and follow, not ${JSON.stringify(other.slice(0, MAX_NAME))}`;
+    if (transports !== undefined && !(Array.isArray(transports) && transports.length <= TRANSPORTS.length && transports.every((one) => TRANSPORTS.includes(one)))) {
+        return `transports is a list of ${TRANSPORTS.join(', ')}`;
+    }
+    if (service !== undefined && !(typeof service === 'string' && service.length <= MAX_NAME))
+        return 'service is a name';
+    if (follow !== undefined && !(Number.isSafeInteger(follow) && Number(follow) > 0))
+        return 'follow is the number of a connection';
+    return request;
+}

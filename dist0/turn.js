@@ -1,0 +1,80 @@
+/** Fairness: what one protocol may spend of a turn of the event loop before everybody else is served. */
+/** What each protocol may spend of a turn before its other clients wait. */
+export const SHARE_MS = 0.25;
+/**
+ * The loop serves whoever has sent something, one after the other, and then begins a new turn. Once a protocol's share of the turn
+ * is spent, its other clients wait for the next, in the order in which they asked: a flood of one protocol delays all others by
+ * about its share, and not by what it has sent.
+ */
+export class Turn {
+    #shareMs;
+    #waiting = [];
+    #spentMs = 0;
+    #isNextAsked = false;
+    /** When something was first begun in this turn. */
+    #firstAt;
+    /** When the waiters of this turn were called, and what they will take later in it. */
+    #calledAt = 0;
+    #announcedMs = 0;
+    constructor(shareMs) {
+        this.#shareMs = shareMs;
+    }
+    /** Whether whoever can wait has to. */
+    get isOver() {
+        return this.#spentMs >= this.#shareMs || this.#waiting.length > 0;
+    }
+    /** Notes time that was spent in this turn. */
+    spend(ms) {
+        this.#spentMs += ms;
+        this.#askForNext();
+    }
+    /**
+     * As `spend`, and in its place, where each of many takes little: of all that has passed in this turn since the first such call.
+     * What the others before this one have set off counts, too, and so does what other protocols did then.
+     */
+    begin(now) {
+        this.#firstAt ??= now;
+        this.#spentMs = now - this.#firstAt;
+        this.#askForNext();
+    }
+    /** Calls `waiter.onTurn` in the next turn that has time for it. */
+    wait(waiter) {
+        this.#waiting.push(waiter);
+        this.#askForNext();
+    }
+    #askForNext() {
+        if (this.#isNextAsked)
+            return;
+        this.#isNextAsked = true;
+        // After all reads of this turn.
+        setImmediate(this.#next);
+    }
+    #next = () => {
+        this.#isNextAsked = false;
+        this.#spentMs = 0;
+        this.#firstAt = undefined;
+        if (this.#waiting.length === 0)
+            return;
+        this.#firstAt = this.#calledAt = performance.now();
+        this.#announcedMs = 0;
+        this.#callFirst();
+    };
+    #callFirst() {
+        const waiter = this.#waiting.shift();
+        try {
+            this.#announcedMs += waiter?.onTurn() ?? 0;
+        }
+        finally {
+            // The next one when what this one has set off is done, ticks and promises: half of what a request costs comes after it was taken.
+            queueMicrotask(this.#afterPromises);
+        }
+    }
+    #afterPromises = () => { process.nextTick(this.#goOn); };
+    #goOn = () => {
+        this.#spentMs = performance.now() - this.#calledAt + this.#announcedMs;
+        if (this.#waiting.length > 0 && this.#spentMs < this.#shareMs)
+            this.#callFirst();
+        else
+            this.#askForNext();
+    };
+}

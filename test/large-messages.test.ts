@@ -6,6 +6,7 @@ import t from 'tap'
 import * as ws from 'ws'
 import type { WebSocket } from 'ws'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { AnswerBatch } from '../src/plugins/answer-batch.ts'
 import { FrameBorders } from '../src/plugins/frame-borders.ts'
 import { FrameMemory, MAX_UNFINISHED_BYTES } from '../src/plugins/frame-memory.ts'
 import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
@@ -340,7 +341,7 @@ t.test('a client that is not to be read is not read, though ws reads on after it
     resume () { isPaused = false }
   } as unknown as WebSocket
   const memory = Buffer.alloc(65_536)
-  const reader = new WebSocketReader(socket, raw, { turn: new Turn(1), memory, frames: new FrameMemory(), maxMessageBytes: MIB })
+  const reader = new WebSocketReader(socket, raw, { turn: new Turn(1), memory, frames: new FrameMemory(), batch: new AnswerBatch(), maxMessageBytes: MIB })
   reader.stop()
   t.ok(raw.isPaused())
   raw.resume()

@@ -33,7 +33,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
     // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
-    const server = createServer({ allowHalfOpen: true, noDelay: true })
+    const server = createServer({ allowHalfOpen: true })
     capConnections(server, config.tcp.maxConnections, (peer) => connections.refuse(endpoint, 'TCP_MAX_CONNECTIONS', peer))
     server.on('connection', (socket: Socket) => {
       const peer = peerOf(socket)
@@ -81,7 +81,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
         session.connection.destroyFor('TCP_LIFE_MS', 'lived too long')
       }
     }
-  }, Math.min(SWEEP_MS, config.tcp.lifeMs, config.tcp.idleMs)).unref()
+  }, Math.min(SWEEP_MS, config.tcp.lifeMs, config.tcp.idleMs, config.tcp.finMs)).unref()
 
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {

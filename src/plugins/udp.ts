@@ -74,10 +74,12 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
       (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
     if (reason) return connections.refuse(endpoint, reason, peer)
-    socket.send(reply, from.port, from.address, feed.isWatched ? (error, bytes) => {
-      onSent(error, bytes)
-      if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
-    } : onSent)
+    socket.send(reply, from.port, from.address, feed.isWatched
+      ? (error, bytes) => {
+          onSent(error, bytes)
+          if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
+        }
+      : onSent)
   }
 
   function serve (service: UdpService, endpoint: Endpoint): void {

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Turn } from '../turn.ts'
+import type { AnswerBatch } from './answer-batch.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import { LargeFrames } from './large-frames.ts'
 import type { ReadInto } from './read-into.ts'
@@ -19,6 +20,7 @@ export interface WebSocketReading {
   /** Where the bytes of all clients arrive. */
   readonly memory: Buffer
   readonly frames: FrameMemory
+  readonly batch: AnswerBatch
   readonly maxMessageBytes: number
 }
 
@@ -27,11 +29,14 @@ export class WebSocketReader extends SliceReader {
   isBorrowing = false
   readonly large: LargeFrames
   readonly #socket: WebSocket
+  readonly #batch: AnswerBatch
   #isStopped = false
 
-  constructor (socket: WebSocket, raw: Socket, { turn, memory, frames, maxMessageBytes }: WebSocketReading) {
+  constructor (socket: WebSocket, raw: Socket, { turn, memory, frames, batch, maxMessageBytes }: WebSocketReading) {
     super(raw, turn, memory, FIRST_SLICE_BYTES)
     this.#socket = socket
+    this.#batch = batch
+    batch.watch(raw)
     this.large = new LargeFrames(frames, maxMessageBytes)
   }
 
@@ -70,7 +75,13 @@ export class WebSocketReader extends SliceReader {
     this.arrange()
   }
 
-  /** To be called with each answer: those to a slice go out with one system call, unless they are large. */
+  /** Sends an answer together with the others to its slice; false where ws has to, and `flushLarge` is to follow. */
+  answer (message: Uint8Array | string, bytes: number, isBinary: boolean): boolean {
+    if (this.#batch.isFull) this.#flush()
+    return this.#batch.add(this.raw, message, bytes, isBinary)
+  }
+
+  /** To be called with each answer that ws sends: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
     if (this.raw.writableLength >= MAX_BATCH_BYTES) this.#flush()
   }
@@ -83,7 +94,10 @@ export class WebSocketReader extends SliceReader {
 
   #flush (): void {
     if (this.raw.writableCorked === 0) return
+    this.#batch.flush(this.raw)
     this.raw.uncork()
+    this.#batch.end(this.raw)
+    this.#batch.begin(this.raw)
     this.raw.cork()
   }
 
@@ -100,6 +114,7 @@ export class WebSocketReader extends SliceReader {
   }
 
   protected override beginSlice (): void {
+    this.#batch.begin(this.raw)
     this.raw.cork()
   }
 
@@ -110,7 +125,9 @@ export class WebSocketReader extends SliceReader {
   }
 
   protected override endSlice (): void {
+    this.#batch.flush(this.raw)
     this.raw.uncork()
+    this.#batch.end(this.raw)
     // What is not sent yet is still read from it.
     this.large.giveBackTold(this.isBorrowing && this.raw.writableLength === 0)
   }

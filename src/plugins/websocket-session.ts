@@ -121,8 +121,10 @@ export class WebSocketSession implements WebSocketClient, Member {
     const bytes = Buffer.byteLength(message)
     // A callback for each message costs as much as counting it.
     const mayBeBehind = socket.bufferedAmount + bytes > this.#runner.limits.pauseBytes
-    socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
-    this.#reader.flushLarge()
+    if (mayBeBehind || !this.#reader.answer(message, bytes, isBinary)) {
+      socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
+      this.#reader.flushLarge()
+    }
     this.connection.sent(bytes)
     // A client that does not read is not read.
     if (!mayBeBehind || !this.isBehind || this.#reader.isStopped) return

@@ -15,6 +15,7 @@ import { isAllowedOrigin, OriginError } from '../origin.ts'
 import { Roster } from '../roster.ts'
 import type { WebSocketService } from '../service.ts'
 import { SHARE_MS, Turn, type Waiter } from '../turn.ts'
+import { AnswerBatch } from './answer-batch.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
 import { peerOf } from './peer.ts'
@@ -40,6 +41,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     turn,
     memory: Buffer.allocUnsafeSlow(READ_BYTES),
     frames: new FrameMemory(),
+    batch: new AnswerBatch(),
     maxMessageBytes: config.websocket.maxMessageBytes
   }
   const runner: WebSocketRunner = {

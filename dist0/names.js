@@ -1,2 +1,0 @@
-export const PROTOCOLS = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' };
-export const LESSONS = { block: 'Block', wait: 'Wait', worker: 'Worker' };

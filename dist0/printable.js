@@ -1,8 +1,0 @@
-/** C0 and C1 controls, DEL, and the marks that reorder or hide text on a terminal (Unicode UAX #9, zero-width, separators). */
-// eslint-disable-next-line no-control-regex -- finding control characters is the point
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-/** A stranger's text made safe for a log and a terminal: escaped as `\u001b`, and cut to `maxLength` characters. */
-export function printable(text, maxLength = 256) {
-    const cut = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
-    return cut.replace(UNSAFE, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}

@@ -258,6 +258,19 @@ for (const [title, start] of [
       socket.destroy()
     })
 
+    t.test('what is sent between two slices is sent at once', async () => {
+      const socket = await connect(target('http'))
+      let text = ''
+      socket.on('data', (chunk: Buffer) => { text += chunk.toString('latin1') })
+      const times = () => text.match(/\d\d:\d\d:\d\d \d{4}/g)?.length ?? 0
+      socket.write(handshake('/ws/time'))
+      await until(() => times() > 0, 'it is told the time')
+      const before = times()
+      socket.write(frame('a message', 1))
+      await until(() => times() > before + 1, 'it is told the time again')
+      socket.destroy()
+    })
+
     t.test('answers of all lengths keep their place among what ws itself sends', async (t) => {
       const lengths = [0, 1, 125, 126, 127, 2047, 2048, 2049, 4000, 65_535, 3]
       const messages = Array.from({ length: 40 }, () => lengths.map((length) => 'x'.repeat(length))).flat()
@@ -277,6 +290,24 @@ t.test('a Node.js that only seems to read into memory of ours is found out at th
   const received = readAll(socket)
   socket.end('as ever')
   t.equal(String(await received), 'as ever')
+})
+
+t.test("Nagle's algorithm is off from the second answer on, which it would hold back", async (t) => {
+  const { target } = await serverFor(t, SETTINGS)
+  const { setNoDelay } = Socket.prototype
+  let calls = 0
+  Socket.prototype.setNoDelay = function (isOn) {
+    if (this.localPort === target('echo').port) calls++
+    return setNoDelay.call(this, isOn)
+  }
+  t.teardown(() => { Socket.prototype.setNoDelay = setNoDelay })
+  const socket = await connect(target('echo'))
+  for (const expected of [0, 1, 1]) {
+    socket.write('x')
+    await once(socket, 'data')
+    t.equal(calls, expected)
+  }
+  socket.destroy()
 })
 
 t.test('many requests at once do not hold up the other protocols', async (t) => {

@@ -170,7 +170,7 @@ export class Connection implements Member {
     this.endpoint.open--
     this.#publish('close', undefined, this.#reason)
     const { log } = this.#all
-    if (!log.isOpen(this.network)) return
+    if (!log.admits(this.network)) return
     log.line(log.logger, {
       ...this.#bindings,
       bytesIn: this.#bytesIn,

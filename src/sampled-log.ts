@@ -19,15 +19,15 @@ export class SampledLog {
     this.#rates = rates
   }
 
-  /** Whether a line about an address may be written; else it is counted as left out. To be asked before the line is put together. */
-  isOpen (network: string): boolean {
+  /** Takes one of an address's lines, before it is put together. False where it has had its share: then it is counted as left out. */
+  admits (network: string): boolean {
     if (this.#rates.take(network)) return true
     this.#untold++
     this.unlogged++
     return false
   }
 
-  /** Writes a line about an address for which `isOpen` was true, with how many were left out since the last one. */
+  /** Writes a line about an address for which `admits` was true, with how many were left out since the last one. */
   line (logger: FastifyBaseLogger, fields: object, message: string): void {
     logger.info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
     this.#untold = 0

@@ -18,7 +18,7 @@ export class Turn {
   readonly #waiting: Waiter[] = []
   #spentMs = 0
   #isNextAsked = false
-  /** When something was first begun in this turn. */
+  /** When something was first begun in this turn, less what was spent before that. */
   #firstAt: number | undefined
   /** When the waiters of this turn were called, and what they will take later in it. */
   #calledAt = 0
@@ -44,7 +44,7 @@ export class Turn {
    * What the others before this one have set off counts, too, and so does what other protocols did then.
    */
   begin (now: number): void {
-    this.#firstAt ??= now
+    this.#firstAt ??= now - this.#spentMs
     this.#spentMs = now - this.#firstAt
     this.#askForNext()
   }
@@ -67,7 +67,7 @@ export class Turn {
     this.#spentMs = 0
     this.#firstAt = undefined
     if (this.#waiting.length === 0) return
-    this.#firstAt = this.#calledAt = performance.now()
+    this.#calledAt = performance.now()
     this.#announcedMs = 0
     this.#callFirst()
   }

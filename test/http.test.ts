@@ -130,10 +130,10 @@ t.test('the logger of a request is made with its first line, once, and is a whol
   t.match(lines[6], { more: 1 })
 })
 
-t.test('the log is open to so many lines about an address, and the next one tells how many were left out', (t) => {
+t.test('the log admits so many lines about an address, and the next one tells how many were left out', (t) => {
   const lines: LogLine[] = []
   const log = new SampledLog(pino({}, { write: (line: string) => { lines.push(JSON.parse(line) as LogLine) } }), new Rates({ perSecond: 1e-9, burst: 1 }, 10))
-  t.same([1, 2, 3].map(() => log.isOpen('127.0.0.1')), [true, false, false])
+  t.same([1, 2, 3].map(() => log.admits('127.0.0.1')), [true, false, false])
   t.equal(log.unlogged, 2)
   for (const said of [1, 2]) log.line(log.logger, { said }, 'said')
   t.match(lines, [{ said: 1, msg: 'said', unlogged: 2 }, { said: 2 }])

@@ -204,3 +204,20 @@ t.test('a drain waits no longer than a second for the FIN of a client that is si
   await ended
   t.ok(took > 900 && took < 10_000, `${took} ms`)
 })
+
+t.test('a drain waits no longer than TCP_FIN_MS for the FIN of a client that goes on sending', async (t) => {
+  const { app, target, endpoint, log } = await serverFor(t, { DRAIN_MS: '20000', TCP_FIN_MS: '1500' })
+  const talker = await connect(target('echo'), { allowHalfOpen: true })
+  talker.on('error', () => {}).resume()
+  const talk = setInterval(() => talker.write('x'), 100)
+  t.teardown(() => {
+    clearInterval(talk)
+    talker.destroy()
+  })
+  await until(() => endpoint('echo').open === 1, 'it is in')
+  const started = performance.now()
+  await app.close()
+  const took = performance.now() - started
+  t.ok(took > 1400 && took < 10_000, `${took} ms`)
+  t.ok(log.some(({ msg, reason }) => msg === 'connection closed' && String(reason).startsWith('server draining')))
+})

@@ -258,6 +258,22 @@ for (const [title, start] of [
       socket.destroy()
     })
 
+    t.test('a short answer behind a large one is sent, though nothing comes after it', async (t) => {
+      const socket = await connect(target('http'))
+      const chunks: Buffer[] = []
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+      socket.write(handshake('/ws/echo'))
+      await until(() => chunks.length > 0, 'it is a WebSocket')
+      const large = Buffer.concat([Buffer.from('82ff00000000000186a000000000', 'hex'), Buffer.alloc(100_000, 'y')])
+      for (let i = 0; i < 5; i++) {
+        chunks.length = 0
+        socket.write(Buffer.concat([large, frame('short')]))
+        await until(() => Buffer.concat(chunks).length === 100_010 + 7, 'both are answered')
+      }
+      t.same(Buffer.concat(chunks).subarray(-8), Buffer.from('y\x82\x05short', 'latin1'))
+      socket.destroy()
+    })
+
     t.test('what is sent between two slices is sent at once', async () => {
       const socket = await connect(target('http'))
       let text = ''

@@ -44,6 +44,24 @@ t.test('a turn', async (t) => {
     }
   })
 
+  t.test('that is begun by many counts from the first of them, and what waiters took, but not what others did before', async (t) => {
+    const busy = (ms: number) => { for (const end = performance.now() + ms; performance.now() < end;); }
+    const turn = new Turn(100)
+    turn.wait({ onTurn: () => busy(60) })
+    // What others do after that.
+    setImmediate(() => busy(200))
+    await nextTurn()
+    turn.begin(performance.now())
+    t.notOk(turn.isOver, 'though others have taken twice a share')
+    busy(60)
+    turn.begin(performance.now())
+    t.ok(turn.isOver, 'with what its waiter took it is a share')
+    await nextTurn()
+    turn.begin(performance.now())
+    t.notOk(turn.isOver)
+    await nextTurn()
+  })
+
   t.test('serves one at least, however long that takes', async (t) => {
     const turn = new Turn(1)
     let served = 0

@@ -1,5 +1,6 @@
 /** Short answers to one slice of messages, put together as frames in one piece of memory: ws writes two buffers for each of them. */
 import { Socket } from 'node:net'
+import { FIN_BINARY, FIN_TEXT } from './frame-borders.ts'
 
 /** What is sent at once, and what a client that stops reading holds of memory for it. */
 const BATCH_BYTES = 16_384
@@ -7,8 +8,6 @@ const BATCH_BYTES = 16_384
 const MAX_ANSWER_BYTES = 2048
 /** Of a server's frame before its payload, where that has 65,535 bytes at most. */
 const MAX_HEAD_BYTES = 4
-const FIN_TEXT = 0x81
-const FIN_BINARY = 0x82
 const TWO_BYTES_FOLLOW = 126
 
 /** A socket that knows where its answers wait. */
@@ -66,6 +65,13 @@ export class AnswerBatch {
     const frames = this.#memory.subarray(this.#from, this.#to)
     this.#from = this.#to
     Socket.prototype.write.call(raw, frames)
+  }
+
+  /** As `end`, and the slice goes on. */
+  next (raw: Socket): void {
+    if (raw !== this.#raw) return
+    this.end(raw)
+    this.begin(raw)
   }
 
   /** The slice is over, and what was flushed has been given to the system: the memory is used again, unless a part is still on its way. */

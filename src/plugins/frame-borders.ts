@@ -4,8 +4,9 @@
 const MAX_BEFORE_MASK = 10
 const MASK_BYTES = 4
 export const MAX_HEAD_BYTES = MAX_BEFORE_MASK + MASK_BYTES
-const FIN_TEXT = 0x81
-const FIN_BINARY = 0x82
+/** The first byte of a frame that is a whole message. */
+export const FIN_TEXT = 0x81
+export const FIN_BINARY = 0x82
 const RSV = 0x70
 const MASKED = 0x80
 

@@ -35,7 +35,7 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   // Node would answer 417 by itself, past every hook: an expectation that nobody knows is ignored (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', app.routing)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', discardBody(config.http.maxBodyBytes))
+  app.addContentTypeParser('*', discardBody)
 
   function refusal (request: FastifyRequest, network: string): LimitError | undefined {
     const { maxHeaders, maxPipelined, rate } = config.http

@@ -125,7 +125,7 @@ export const http = fastifyPlugin(async function http (app) {
     const session = sessionOf(socket)
     if (!session) return done()
     // The probe's ten a second would hide all others.
-    if (!app.loop.probePeers.has(session.connection.peer) && connections.log.isOpen(session.connection.network)) {
+    if (!app.loop.probePeers.has(session.connection.peer) && connections.log.admits(session.connection.network)) {
       connections.log.line(request.log, {
         method: request.method,
         url: printable(request.originalUrl),

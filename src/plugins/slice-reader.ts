@@ -21,7 +21,7 @@ export abstract class SliceReader implements Reader, Waiter {
   #isWaiting = false
   #isEndWatched = false
   #hasEnded = false
-  protected sliceBytes: number
+  #sliceBytes: number
 
   /**
    * @param memory where the bytes of all clients arrive.
@@ -31,7 +31,12 @@ export abstract class SliceReader implements Reader, Waiter {
     this.raw = raw
     this.turn = turn
     this.#memory = memory
-    this.sliceBytes = sliceBytes
+    this.#sliceBytes = sliceBytes
+  }
+
+  /** The next slice's size at most. */
+  protected get sliceBytes (): number {
+    return this.#sliceBytes
   }
 
   /** Bytes that came and were not handed on yet. */
@@ -143,14 +148,14 @@ export abstract class SliceReader implements Reader, Waiter {
   /** Hands on a slice of what is held. Returns the milliseconds that it took. */
   #handOn (): number {
     const startedAt = this.now = performance.now()
-    const sliceBytes = this.sliceBytes
+    const sliceBytes = this.#sliceBytes
     let left = sliceBytes
     this.beginSlice()
     do left -= this.#takeFirst(left)
     while (left > 0 && this.#heldBytes > 0 && !this.isSliceOver && this.isTaking && !this.raw.destroyed)
     this.endSlice()
     const ms = this.#timed(startedAt)
-    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
+    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
     return ms
   }
 
@@ -170,7 +175,7 @@ export abstract class SliceReader implements Reader, Waiter {
   /** The milliseconds since a slice began. The next one follows from them. */
   #timed (startedAt: number): number {
     const ms = performance.now() - startedAt
-    if (ms > 2 * SLICE_MS) this.sliceBytes = Math.max(MIN_SLICE_BYTES, this.sliceBytes >> 1)
+    if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, this.#sliceBytes >> 1)
     return ms
   }
 }

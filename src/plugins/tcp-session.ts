@@ -11,6 +11,9 @@ import { TcpReader, type Reading, type Taker } from './tcp-reader.ts'
 /** How long a draining server waits for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
 
+/** What goes out as one segment at least (RFC 9293, section 3.7.1). */
+const MIN_SEGMENT_BYTES = 536
+
 /** Silence after which the system asks whether the client is still there. */
 const KEEP_ALIVE_MS = 30_000
 
@@ -73,13 +76,14 @@ export class TcpSession implements TcpClient, Taker, Member {
     const socket = this.#socket
     // Destroyed: by its limit, a moment ago.
     if (this.#isEnding || socket.destroyed) return
-    if (!this.#isPrompt && this.connection.bytesOut > 0) {
-      // It holds back no first write (RFC 9293, section 3.7.4), and many a connection has only that: a system call less.
+    const bytes = Buffer.byteLength(data)
+    if (!this.#isPrompt && (this.connection.bytesOut > 0 || bytes > MIN_SEGMENT_BYTES)) {
+      // It holds back nothing before that (RFC 9293, section 3.7.4), and many a connection writes once: a system call less.
       this.#isPrompt = true
       socket.setNoDelay()
     }
     socket.write(data, this.#onWritten)
-    this.connection.sent(Buffer.byteLength(data))
+    this.connection.sent(bytes)
     if (this.connection.bytesOut > this.#runner.limits.maxBytes) this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')
     else if (socket.writableLength > 0) this.#watchProgress()
   }
@@ -116,17 +120,18 @@ export class TcpSession implements TcpClient, Taker, Member {
   /**
    * Ends the client if it has neither sent nor been sent anything for too long, or has not closed after the server's FIN: one look at
    * all of them costs less than a timer each.
+   * @returns whether it has ended it.
    */
-  sweep (now: number): void {
+  sweep (now: number): boolean {
     if (this.#finSentAt !== undefined && now - this.#finSentAt >= this.#runner.limits.finMs) {
       this.connection.destroyFor('TCP_FIN_MS', 'no FIN from client')
-      return
+      return true
     }
     const bytes = this.connection.bytesIn + this.connection.bytesOut
     if (bytes !== this.#seenBytes) {
       this.#seenBytes = bytes
       this.#seenAt = now
-      return
+      return false
     }
     if (!this.#isKeptAlive) {
       // Here, and not at its start: four system calls, of which a short connection needs none.
@@ -135,6 +140,7 @@ export class TcpSession implements TcpClient, Taker, Member {
     }
     // Not one that has a timer of its own.
     if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.#endIdle()
+    return false
   }
 
   /** From now on Node.js's timer, which knows how much of a write the client has taken. */

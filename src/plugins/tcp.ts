@@ -13,7 +13,7 @@ import { peerOf } from './peer.ts'
 import { ReadMemory } from './read-memory.ts'
 import { TcpSession, type TcpRunner } from './tcp-session.ts'
 
-/** How often the runner looks for connections that have been silent or have lived for too long. */
+/** How often the runner looks for connections that have been silent, have lived or have been without the client's FIN for too long. */
 const SWEEP_MS = 1000
 
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
@@ -75,7 +75,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
   const sweep = setInterval(() => {
     const now = performance.now()
     for (const session of sessions) {
-      session.sweep(now)
+      if (session.sweep(now)) continue
       // The probe's own would leave a gap in its chart.
       if (session.connection.ageMs >= config.tcp.lifeMs && !app.loop.probePeers.has(session.connection.peer)) {
         session.connection.destroyFor('TCP_LIFE_MS', 'lived too long')
@@ -85,9 +85,11 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
 
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {
-    clearInterval(sweep)
     closed = Promise.all(servers.map(close))
     for (const session of sessions) session.drain()
   })
-  app.addHook('onClose', async () => { await closed })
+  app.addHook('onClose', async () => {
+    await closed
+    clearInterval(sweep)
+  })
 })

@@ -60,7 +60,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const tooMany = excess(source, peer, now)
     if (tooMany) return connections.refuse(endpoint, tooMany, peer)
     const log = (text: string) => {
-      if (connections.log.isOpen(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
+      if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
     }
     let answer: Uint8Array | string | void
     try {

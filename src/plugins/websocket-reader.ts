@@ -12,7 +12,7 @@ const FIRST_SLICE_BYTES = 4096
 /** Of a client, bytes that wait for their turn; with more it is not read. */
 const MAX_HELD_BYTES = 16_384
 /** Answers that wait for the others of their slice. */
-const MAX_BATCH_BYTES = 65_536
+const MAX_CORKED_BYTES = 65_536
 
 /** What all readers share. */
 export interface WebSocketReading {
@@ -83,7 +83,7 @@ export class WebSocketReader extends SliceReader {
 
   /** To be called with each answer that ws sends: those to a slice go out with one system call, unless they are large. */
   flushLarge (): void {
-    if (this.raw.writableLength >= MAX_BATCH_BYTES) this.#flush()
+    if (this.raw.writableLength >= MAX_CORKED_BYTES) this.#flush()
   }
 
   /** Ends the connection at once. What was answered is on its way then. */
@@ -96,8 +96,7 @@ export class WebSocketReader extends SliceReader {
     if (this.raw.writableCorked === 0) return
     this.#batch.flush(this.raw)
     this.raw.uncork()
-    this.#batch.end(this.raw)
-    this.#batch.begin(this.raw)
+    this.#batch.next(this.raw)
     this.raw.cork()
   }
 

@@ -1,4 +1,4 @@
-/** Hands Node.js's HTTP parser what a client sent, in slices: it would parse all that has come at once, 64 KiB of requests in one go. */
+/** Hands Node.js's HTTP parser one request at a time: it would parse all that has come at once, 64 KiB of requests in one go. */
 import type { Socket } from 'node:net'
 import type { Turn } from '../turn.ts'
 import type { ReadInto } from './read-into.ts'
@@ -6,6 +6,7 @@ import { SliceReader } from './slice-reader.ts'
 
 /** What is read at once, and the most that waits for its turn. */
 export const HTTP_READ_BYTES = 4096
+/** Of a long head or of a body, until it is seen how long so much takes. */
 const FIRST_SLICE_BYTES = 1024
 /** Behind a request's headers (RFC 9112, section 2.1). Node.js takes no other. */
 const HEAD_END = Buffer.from('\r\n\r\n')
@@ -75,7 +76,7 @@ export class HttpReader extends SliceReader {
   }
 
   /** The turn counts what a request has set off, once that is done; a slice would not. */
-  protected override get isSliceOver (): boolean {
+  protected override get isSliceOnePiece (): boolean {
     return true
   }
 

@@ -76,8 +76,8 @@ export abstract class SliceReader implements Reader, Waiter {
     return Math.min(chunk.length, most)
   }
 
-  /** Whether the slice is over, whatever room it has. Asked after each piece. */
-  protected get isSliceOver (): boolean {
+  /** Whether a slice is over with its first piece, whatever room it has. */
+  protected get isSliceOnePiece (): boolean {
     return false
   }
 
@@ -152,7 +152,7 @@ export abstract class SliceReader implements Reader, Waiter {
     let left = sliceBytes
     this.beginSlice()
     do left -= this.#takeFirst(left)
-    while (left > 0 && this.#heldBytes > 0 && !this.isSliceOver && this.isTaking && !this.raw.destroyed)
+    while (left > 0 && this.#heldBytes > 0 && !this.isSliceOnePiece && this.isTaking && !this.raw.destroyed)
     this.endSlice()
     const ms = this.#timed(startedAt)
     if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)

@@ -18,6 +18,7 @@ const WELL_KNOWN_PORTS = 1024
 /** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
 const SHARES = 2
 
+/** A service on one of its ports. */
 interface Served {
   readonly service: UdpService
   readonly endpoint: Endpoint

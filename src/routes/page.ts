@@ -18,7 +18,8 @@ export async function page (app: FastifyInstance): Promise<void> {
 
   app.get('/', async (request, reply) => {
     const { host } = request
-    if (fresh?.host !== host || performance.now() >= fresh.until) fresh = { host, until: performance.now() + FRESH_MS, html: render(request) }
+    const now = performance.now()
+    if (fresh?.host !== host || now >= fresh.until) fresh = { host, until: now + FRESH_MS, html: render(request) }
     // What a second look would show differently must not come from a cache.
     return reply.header('cache-control', 'no-store').type('text/html; charset=utf-8').send(await fresh.html)
   })

@@ -44,7 +44,7 @@ t.test('whoever goes through it may delete the one at hand, and misses nobody', 
   t.equal(roster.size, 7)
 })
 
-// 20,000 members come and go, of which 64 are there at a time, in one that was there for long. Tells by how much the old part of the heap has grown.
+// 60,000 members come and go, of which 64 are there at a time, in one that was there for long. Tells by how much the old part of the heap has grown.
 const CHURN = `
 const { getHeapSpaceStatistics } = require('node:v8')
 const { parentPort, workerData } = require('node:worker_threads')
@@ -61,7 +61,7 @@ import(workerData.url).then(({ Roster }) => {
   let garbage
   for (let i = 0; i < 1_000_000; i++) garbage = [i, i, i, i, i, i, i]
   const before = oldBytes()
-  for (let i = 0; i < 20_000; i++) {
+  for (let i = 0; i < 60_000; i++) {
     add()
     some.delete(open.shift())
   }
@@ -77,9 +77,17 @@ async function growth (isSet: boolean): Promise<number> {
   return bytes
 }
 
+/** The one in the middle of five: of 300 tries, one of a roster left 5 MB, and one in ten of a set next to nothing. */
+async function usualGrowth (isSet: boolean): Promise<number> {
+  const all: number[] = []
+  for (let i = 0; i < 5; i++) all.push(await growth(isSet))
+  return all.sort((a, b) => a - b)[2] as number
+}
+
 t.test('who has left a roster is gone at once, and not only when the whole heap is looked through', async (t) => {
-  const left = await growth(false)
-  t.ok(left < 200_000, `${left} bytes`)
-  // Of V8 as it is in Node.js 20 and 24: 5 MB.
-  t.comment(`a set would leave ${await growth(true)} bytes`)
+  const left = await usualGrowth(false)
+  // Where the machine is busy, up to 0.5 MB of what happens to be alive are moved to the old part.
+  t.ok(left < 2_000_000, `${left} bytes`)
+  // Of V8 as it is in Node.js 20 and 24: 7 and 8 MB.
+  t.comment(`a set would leave ${await usualGrowth(true)} bytes`)
 })

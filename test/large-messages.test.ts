@@ -3,13 +3,12 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import t from 'tap'
-import * as ws from 'ws'
 import type { WebSocket } from 'ws'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { AnswerBatch } from '../src/plugins/answer-batch.ts'
-import { FrameBorders } from '../src/plugins/frame-borders.ts'
 import { FrameMemory, MAX_UNFINISHED_BYTES } from '../src/plugins/frame-memory.ts'
 import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
+import { WebSocketWriter } from '../src/plugins/websocket-writer.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import type { WebSocketClient } from '../src/service.ts'
 import { Turn } from '../src/turn.ts'
@@ -18,69 +17,11 @@ import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until, typ
 
 const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
-const [TEXT, BINARY, CONTINUATION, PING] = [1, 2, 0, 9]
+const [TEXT, BINARY] = [1, 2]
 
-const frame = (opcode: number, bytes: Buffer, isLast = true): Buffer => Buffer.from(frameText(opcode, bytes.toString('latin1'), { isLast }), 'latin1')
+const frame = (opcode: number, bytes: Buffer): Buffer => Buffer.from(frameText(opcode, bytes.toString('latin1')), 'latin1')
 /** The head of a frame of so many bytes, and the first of them. */
 const begun = (bytes: number, first: number): Buffer => Buffer.from(frameText(BINARY, 'x'.repeat(first), { claimed: BigInt(bytes) }), 'latin1')
-
-t.test('borders', async (t) => {
-  /** Where `walk` stops in what comes in pieces, from the beginning of all, and how large it says the frame is. */
-  function stops (bytes: Buffer, cuts: readonly number[], maxMessageBytes = 67_108_864): [at: number, size: number][] {
-    const borders = new FrameBorders(maxMessageBytes)
-    const found: [number, number][] = []
-    let before = 0
-    for (const cut of [...cuts, bytes.length]) {
-      const chunk = bytes.subarray(before, cut)
-      for (let at = borders.walk(chunk, 0); at < chunk.length; at = borders.walk(chunk, at)) {
-        found.push([before + at, borders.largeBytes])
-        borders.pass()
-      }
-      before = cut
-    }
-    return found
-  }
-
-  const payloads = [0, 1, 125, 126, 4000, 4096, 65_535, 65_536, 200_000, MIB].map((size) => randomBytes(size))
-
-  t.test('of frames of every length of length', async (t) => {
-    for (const opcode of [TEXT, BINARY]) {
-      const frames = payloads.map((payload) => frame(opcode, payload))
-      const expected: [number, number][] = []
-      let at = 0
-      for (const { length } of frames) {
-        if (length > 4096) expected.push([at, length])
-        at += length
-      }
-      t.equal(expected.length, 5)
-      t.same(stops(Buffer.concat(frames), []), expected)
-    }
-  })
-
-  t.test('wherever they are cut: only a frame whose head is cut is not stopped at', async (t) => {
-    const large = frame(BINARY, randomBytes(70_000))
-    const bytes = Buffer.concat([frame(TEXT, randomBytes(200)), large, frame(PING, randomBytes(20)), large])
-    const [first, second] = [208, 208 + large.length + 26]
-    for (let i = 0; i < 300; i++) {
-      const cuts = Array.from({ length: randomInt(6) }, () => randomInt(3) === 0 ? randomInt(bytes.length) : first + randomInt(16)).sort((a, b) => a - b)
-      const isCut = (at: number) => cuts.some((cut) => cut > at && cut < at + 10)
-      t.same(stops(bytes, cuts), [first, second].filter((at) => !isCut(at)).map((at) => [at, large.length]), `cut at ${cuts.join()}`)
-    }
-    // Every byte of its own: no head comes whole.
-    t.same(stops(bytes.subarray(0, 5000), Array.from({ length: 4999 }, (_, i) => i + 1)), [])
-  })
-
-  t.test('not at a part of a message, at more than may come, nor behind what is no frame', async (t) => {
-    const large = randomBytes(10_000)
-    const whole = frame(BINARY, large)
-    t.same(stops(Buffer.concat([frame(TEXT, large, false), frame(CONTINUATION, large, false), frame(CONTINUATION, large)]), []), [])
-    t.same(stops(frame(BINARY, randomBytes(MIB + 1)), []), [])
-    t.same(stops(whole, [], 9000), [])
-    t.same(stops(Buffer.concat([Buffer.from(frameText(BINARY, 'x', { rsv: 0x40 }), 'latin1'), whole]), []), [], 'a reserved bit')
-    t.same(stops(Buffer.concat([Buffer.from(frameText(BINARY, 'x', { isMasked: false }) + 'mask', 'latin1'), whole]), []), [], 'no mask')
-    t.same(stops(Buffer.concat([begun(2 ** 62, 1), whole]), []), [], 'a length that nothing has')
-  })
-})
 
 t.test('memory', async (t) => {
   t.test('is used again for a frame of its size, and never by two', async (t) => {
@@ -231,27 +172,6 @@ t.test('an echo', async (t) => {
   })
 })
 
-t.test('memory is not used again for what ws has not told yet', async (t) => {
-  // Its types do not know it.
-  const { prototype } = (ws as unknown as { Receiver: { prototype: { write (chunk: Buffer): boolean } } }).Receiver
-  const { write } = prototype
-  t.teardown(() => { prototype.write = write })
-  prototype.write = function (chunk) {
-    setImmediate(() => write.call(this, chunk))
-    return true
-  }
-  const server = await serverFor(t, SETTINGS)
-  await Promise.all(Array.from({ length: 4 }, async () => {
-    const sent = Array.from({ length: 50 }, () => randomBytes(20_000))
-    const socket = await connect(server.target('http'))
-    const received = readAll(socket)
-    socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...sent.map((message) => frame(BINARY, message)), frame(8, Buffer.from('\x03\xe8'))]))
-    const bytes = await received
-    const first = bytes.indexOf('\r\n\r\n') + 4
-    t.ok(sent.every((message, i) => bytes.subarray(first + i * 20_004 + 4, first + (i + 1) * 20_004).equals(message)))
-  }))
-})
-
 t.test('where memory is short, none is kept', async (t) => {
   const seen = watchMemory()
   t.teardown(seen.end)
@@ -261,7 +181,7 @@ t.test('where memory is short, none is kept', async (t) => {
   for (let i = 0; i < 3; i++) {
     if (i === 2) server.app.pressure.onMemoryShort()
     const answered = once(socket, 'message')
-    socket.send(randomBytes(50_000))
+    socket.send(randomBytes(100_000))
     await answered
     memories.push(seen.last)
   }
@@ -309,7 +229,7 @@ t.test('a service keeps what it was given, whatever comes afterwards', async (t)
     }
   })
   const server = await serverFor(t, SETTINGS)
-  const sent = Array.from({ length: 20 }, () => randomBytes(65_536))
+  const sent = Array.from({ length: 30 }, (_, i) => randomBytes([20, 1000, 65_536][i % 3] as number))
   const socket = await open(server)
   for (const message of sent) {
     const answered = once(socket, 'message')
@@ -341,7 +261,7 @@ t.test('a client that is not to be read is not read, though ws reads on after it
     resume () { isPaused = false }
   } as unknown as WebSocket
   const memory = Buffer.alloc(65_536)
-  const reader = new WebSocketReader(socket, raw, { turn: new Turn(1), memory, frames: new FrameMemory(), batch: new AnswerBatch(), maxMessageBytes: MIB })
+  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch()), { turn: new Turn(1), memory, frames: new FrameMemory(), maxMessageBytes: MIB })
   reader.stop()
   t.ok(raw.isPaused())
   raw.resume()

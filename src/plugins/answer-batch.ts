@@ -1,6 +1,6 @@
 /** Short answers to one slice of messages, put together as frames in one piece of memory: ws writes two buffers for each of them. */
 import { Socket } from 'node:net'
-import { FIN_BINARY, FIN_TEXT } from './frame-borders.ts'
+import { FIN_BINARY, FIN_TEXT } from './frame-head.ts'
 
 /** What is sent at once, and what a client that stops reading holds of memory for it. */
 const BATCH_BYTES = 16_384

@@ -1,8 +1,10 @@
-/** The memory that large WebSocket messages are put together in, and used again. */
-import { MAX_HEAD_BYTES } from './frame-borders.ts'
+/** The memory that WebSocket messages are put together in; that of large ones is used again. */
+import { MAX_HEAD_BYTES } from './frame-head.ts'
 
 /** For payloads of 8 KiB to 1 MiB, and the largest head of a frame. */
 const SIZES = [8, 16, 32, 64, 128, 256, 512, 1024].map((kib) => kib * 1024 + MAX_HEAD_BYTES)
+/** Memory for a shorter frame is made for it, and not used again. */
+const MIN_KEPT_BYTES = 4096
 /** Of messages that have not come whole: further ones are handed on as they come. */
 export const MAX_UNFINISHED_BYTES = 8_388_608
 /** Kept for the next ones. */
@@ -19,12 +21,17 @@ export class FrameMemory {
 
   /** Memory for a frame that has begun to come; undefined where too much has not come whole. */
   begin (bytes: number): Buffer | undefined {
-    const size = SIZES.find((size) => size >= bytes) ?? Infinity
+    const size = bytes < MIN_KEPT_BYTES ? bytes : SIZES.find((size) => size >= bytes) ?? Infinity
     if (this.#unfinishedBytes + size > MAX_UNFINISHED_BYTES) return
     this.#unfinishedBytes += size
     const memory = this.#free.get(size)?.pop()
     if (memory) this.#freeBytes -= size
     return Buffer.from(memory ?? Buffer.allocUnsafeSlow(size).buffer, 0, bytes)
+  }
+
+  /** Whether messages had better come to their end before others begin. */
+  get isScarce (): boolean {
+    return this.#unfinishedBytes > MAX_UNFINISHED_BYTES / 2
   }
 
   /** To be called once for each that was begun: it is whole, or never will be. */
@@ -35,6 +42,8 @@ export class FrameMemory {
   /** To be called when nobody has a part of it any more; otherwise it is left to V8. */
   giveBack ({ buffer }: Buffer): void {
     const size = buffer.byteLength
+    const free = this.#free.get(size)
+    if (!free) return
     // What is used now goes before what was used once.
     for (const [other, pieces] of this.#free) {
       const surplus = this.#freeBytes + size - MAX_FREE_BYTES
@@ -46,7 +55,7 @@ export class FrameMemory {
     }
     if (this.#freeBytes + size > MAX_FREE_BYTES) return
     this.#freeBytes += size
-    this.#free.get(size)?.push(buffer)
+    free.push(buffer)
   }
 
   /** Keeps nothing for the next ones. */

@@ -5,7 +5,7 @@ import type { Reader } from './read-into.ts'
 
 /** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
 const SLICE_MS = 0.1
-const MIN_SLICE_BYTES = 512
+export const MIN_SLICE_BYTES = 512
 const MAX_SLICE_BYTES = 65_536
 
 const NONE: Buffer[] = []
@@ -56,7 +56,7 @@ export abstract class SliceReader implements Reader, Waiter {
     return true
   }
 
-  onTurn (): void {
+  onTurn (): number | void {
     this.#isWaiting = false
     if (!this.isTaking || this.#heldBytes === 0 || this.raw.destroyed) return
     this.#handOn()
@@ -92,13 +92,18 @@ export abstract class SliceReader implements Reader, Waiter {
   protected arrange (): void {
     if (this.#heldBytes > 0) {
       if (!this.#isEndWatched) this.#watchEnd()
-      if (this.#isWaiting || !this.isTaking) return
-      this.#isWaiting = true
-      this.turn.wait(this)
+      if (this.isTaking) this.wait()
     } else if (this.#hasEnded && this.isTaking) {
       // After what the last slice has set off: Node.js answers no request after the end.
       setImmediate(() => this.#end())
     }
+  }
+
+  /** For a turn, unless it does that. */
+  protected wait (): void {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    this.turn.wait(this)
   }
 
   /** Whether it has something yet to hand on, or the client's FIN to tell. */
@@ -147,16 +152,13 @@ export abstract class SliceReader implements Reader, Waiter {
 
   /** Hands on a slice of what is held. Returns the milliseconds that it took. */
   #handOn (): number {
-    const startedAt = this.now = performance.now()
-    const sliceBytes = this.#sliceBytes
-    let left = sliceBytes
+    this.now = performance.now()
+    let left = this.#sliceBytes
     this.beginSlice()
     do left -= this.#takeFirst(left)
     while (left > 0 && this.#heldBytes > 0 && !this.isSliceOnePiece && this.isTaking && !this.raw.destroyed)
     this.endSlice()
-    const ms = this.#timed(startedAt)
-    if (left <= 0 && this.#heldBytes > 0 && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, sliceBytes << 1)
-    return ms
+    return this.noteSlice(left <= 0 && this.#heldBytes > 0)
   }
 
   /** Takes the first chunk that is held, or as much of it as is wanted. Returns its bytes. */
@@ -172,10 +174,15 @@ export abstract class SliceReader implements Reader, Waiter {
     return piece.length
   }
 
-  /** The milliseconds since a slice began. The next one follows from them. */
-  #timed (startedAt: number): number {
-    const ms = performance.now() - startedAt
+  /**
+   * To be called when a slice is over: the next one's size follows from the time that it took.
+   * @param isFull whether there would have been more.
+   * @returns the milliseconds.
+   */
+  protected noteSlice (isFull: boolean): number {
+    const ms = performance.now() - this.now
     if (ms > 2 * SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE_BYTES, this.#sliceBytes >> 1)
+    else if (isFull && ms < SLICE_MS) this.#sliceBytes = Math.min(MAX_SLICE_BYTES, this.#sliceBytes << 1)
     return ms
   }
 }

@@ -6,7 +6,8 @@ import type { Connection } from '../connections.ts'
 import { Bucket } from '../rates.ts'
 import type { Member } from '../roster.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
-import type { WebSocketReader } from './websocket-reader.ts'
+import type { MessageTaker, WebSocketReader } from './websocket-reader.ts'
+import type { WebSocketWriter } from './websocket-writer.ts'
 
 /* Close codes: RFC 6455, section 7.4.1, and its registry. */
 const ABNORMAL = 1006
@@ -31,13 +32,15 @@ type SessionSocket = WebSocket & { session?: WebSocketSession }
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-export class WebSocketSession implements WebSocketClient, Member {
+export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
   rosterIndex = -1
   readonly remote: Peer
   readonly #socket: SessionSocket
   readonly #raw: Socket
   readonly #reader: WebSocketReader
+  readonly #writer: WebSocketWriter
   readonly connection: Connection
+  isBorrowing = false
   readonly #runner: WebSocketRunner
   readonly #rate: Bucket
   #receiver: WebSocketReceiver = {}
@@ -46,18 +49,16 @@ export class WebSocketSession implements WebSocketClient, Member {
   #isClosing = false
   /** Messages that came after the close frame was sent. */
   #late = 0
-  /** Of the raw socket, the bytes that were read and are part of no unfinished message. */
-  #readBefore: number
 
-  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, remote: Peer, connection: Connection, runner: WebSocketRunner) {
+  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, writer: WebSocketWriter, remote: Peer, connection: Connection, runner: WebSocketRunner) {
     this.remote = remote
     this.#socket = Object.assign(socket, { session: this })
     this.#raw = raw
     this.#reader = reader
+    this.#writer = writer
     this.connection = connection
     this.#runner = runner
     this.#rate = new Bucket(runner.limits.rate, reader.now)
-    this.#readBefore = raw.bytesRead
   }
 
   start (service: WebSocketService): void {
@@ -66,7 +67,7 @@ export class WebSocketSession implements WebSocketClient, Member {
       const receiver = service.onConnection(this)
       if (typeof receiver === 'function') this.#receiver = { message: receiver }
       else if (receiver) this.#receiver = receiver
-      this.#reader.isBorrowing = this.#receiver.borrow !== undefined
+      this.isBorrowing = this.#receiver.borrow !== undefined
     })
     this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage)
   }
@@ -90,7 +91,7 @@ export class WebSocketSession implements WebSocketClient, Member {
 
   /** Gives back what an unfinished message holds: together they may hold more than there is. */
   onMemoryShort (): void {
-    if (this.#raw.bytesRead - this.#readBefore < MAX_UNFINISHED_BYTES) return
+    if (this.#reader.unfinishedBytes < MAX_UNFINISHED_BYTES) return
     this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
     // Nothing else gives back what it holds.
     this.#isClosing = false
@@ -98,12 +99,12 @@ export class WebSocketSession implements WebSocketClient, Member {
   }
 
   destroy (): void {
-    this.#reader.destroy()
+    this.#writer.destroy()
   }
 
   onClose (code: number): void {
     this.#runner.onClosed(this)
-    this.#reader.large.end()
+    this.#reader.end()
     // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     this.#guard(() => this.#receiver.close?.())
@@ -116,14 +117,17 @@ export class WebSocketSession implements WebSocketClient, Member {
 
   send (message: Uint8Array | string, isBinary = typeof message !== 'string'): void {
     const socket = this.#socket
+    const { limits } = this.#runner
     if (socket.readyState !== socket.OPEN) return
-    if (socket.bufferedAmount > this.#runner.limits.maxUnsentBytes) return this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
+    const unsent = socket.bufferedAmount
+    if (unsent > limits.maxUnsentBytes) return this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
     const bytes = Buffer.byteLength(message)
     // A callback for each message costs as much as counting it.
-    const mayBeBehind = socket.bufferedAmount + bytes > this.#runner.limits.pauseBytes
-    if (mayBeBehind || !this.#reader.answer(message, bytes, isBinary)) {
+    const mayBeBehind = unsent + bytes > limits.pauseBytes
+    if (mayBeBehind || !this.#writer.answer(message, bytes, isBinary)) {
+      this.#writer.beforeSend()
       socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
-      this.#reader.flushLarge()
+      this.#writer.afterSend()
     }
     this.connection.sent(bytes)
     // A client that does not read is not read.
@@ -147,16 +151,19 @@ export class WebSocketSession implements WebSocketClient, Member {
   }
 
   onControl (data: Buffer): void {
-    this.#readBefore += CONTROL_HEADER_BYTES + data.length
+    this.#reader.onParsed(CONTROL_HEADER_BYTES + data.length)
     // ws has just ended it, and says so nowhere else.
     if (this.#raw.destroyed && !this.connection.isEnding) return this.connection.crossed('WS_MAX_PONGS')
     if (!this.#isTooFast()) this.#isAlive = true
   }
 
+  /** A message that ws has put together. */
   onMessage (data: RawData, isBinary: boolean): void {
-    const message = data as Buffer // binaryType is nodebuffer, ws's default
-    this.#readBefore = this.#raw.bytesRead
-    this.#reader.large.onTold(message)
+    this.#reader.onParsed()
+    this.take(data as Buffer, isBinary) // binaryType is nodebuffer, ws's default
+  }
+
+  take (message: Buffer, isBinary: boolean): void {
     this.connection.received(message.length)
     if (this.#isTooFast()) return
     this.#isAlive = true

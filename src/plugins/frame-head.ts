@@ -1,0 +1,45 @@
+/** The head of a WebSocket client's frame (RFC 6455, section 5.2). */
+
+/** Of a client's frame before its mask: two bytes and the longest length. */
+const MAX_BEFORE_MASK = 10
+export const MASK_BYTES = 4
+export const MAX_HEAD_BYTES = MAX_BEFORE_MASK + MASK_BYTES
+export const MIN_FRAME_BYTES = 2 + MASK_BYTES
+
+export const FIN = 0x80
+export const OPCODE = 0x0f
+export const CONTINUATION = 0
+export const TEXT = 1
+export const BINARY = 2
+export const CLOSE = 8
+/** The first byte of a frame that is a whole message. */
+export const FIN_TEXT = FIN | TEXT
+export const FIN_BINARY = FIN | BINARY
+
+const RSV = 0x70
+const MASKED = 0x80
+/** Lengths that stand for one of two or of eight bytes that follow. */
+const TWO_BYTES = 126
+const EIGHT_BYTES = 127
+
+/** How long a head with such a second byte is, with its mask. */
+export function headBytes (second: number): number {
+  const length = second & ~MASKED
+  return length < TWO_BYTES ? MIN_FRAME_BYTES : length === TWO_BYTES ? MIN_FRAME_BYTES + 2 : MAX_HEAD_BYTES
+}
+
+/**
+ * The size of the frame that begins at `at`, in bytes; 0 if that is not known yet, Infinity for what no client may send: ws ends the
+ * connection for it.
+ * @param end behind the last byte that has come.
+ */
+export function frameBytes (bytes: Buffer, at: number, end: number): number {
+  const there = end - at
+  if (there < 2) return 0
+  const second = bytes[at + 1] as number
+  if (((bytes[at] as number) & RSV) !== 0 || (second & MASKED) === 0) return Infinity
+  const length = second & ~MASKED
+  if (length < TWO_BYTES) return MIN_FRAME_BYTES + length
+  if (length < EIGHT_BYTES) return there < 4 ? 0 : MIN_FRAME_BYTES + 2 + bytes.readUInt16BE(at + 2)
+  return there < MAX_BEFORE_MASK ? 0 : MAX_HEAD_BYTES + Number(bytes.readBigUInt64BE(at + 2))
+}

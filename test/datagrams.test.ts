@@ -1,9 +1,11 @@
-/** What a flood of datagrams does to everybody else, on both ways of reading; and that nothing of it is lost on the way. */
+/** What a flood of datagrams does to everybody else, on both ways of reading and of sending; and that nothing of it is lost on the way. */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { pauseOf, works, type PauseOf } from '../src/plugins/udp-pause.ts'
+import type { SendRequest, UdpHandle } from '../src/plugins/udp-handle.ts'
+import { plainSenderOf, senderOf, works as sends, type SenderOf } from '../src/plugins/udp-sender.ts'
 import { SHARE_MS } from '../src/turn.ts'
 import { serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
@@ -12,12 +14,12 @@ const COUNT = 60
 const EACH_MS = SHARE_MS
 
 /** The methods of a UDP socket's handle. */
-function methods (): { recvStop: unknown } {
+function methods (): UdpHandle {
   const socket = createSocket('udp4')
   const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol') as symbol
   const { handle } = (socket as unknown as Record<symbol, { handle: object }>)[symbol] as { handle: object }
   socket.close()
-  return Object.getPrototypeOf(handle) as { recvStop: unknown }
+  return Object.getPrototypeOf(handle) as UdpHandle
 }
 
 /** Sends a flood that comes while the loop is held, and tells how much of it was served in each turn after that, and the answers. */
@@ -90,4 +92,104 @@ t.test('a socket that is closed while it waits stays closed', async (t) => {
   await once(socket, 'close')
   t.doesNotThrow(() => pause?.start())
   t.doesNotThrow(() => pause?.stop())
+})
+
+/** A server on a Node.js whose sockets cannot be sent with past `send`. */
+async function plainServer (t: Test): Promise<TestServer> {
+  const handle = methods()
+  Object.defineProperty(handle, 'send', { writable: false })
+  return serverFor(t, { PROFILE: 'bench' }).finally(() => Object.defineProperty(handle, 'send', { writable: true }))
+}
+
+t.test('where Node.js has no way to send directly datagrams are answered as it does it', async (t) => {
+  const server = await plainServer(t)
+  t.ok(server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to send datagrams directly')))
+  t.same((await flood(t, server)).answers, everyOne)
+  t.equal(server.endpoint('udp-echo').answered, COUNT)
+  t.equal(server.endpoint('udp-echo').bytesOut, everyOne.join('').length)
+})
+
+t.test('what a socket does when it is sent with is found out at the start', async (t) => {
+  t.equal(await sends(senderOf, '127.0.0.1'), true, 'this Node.js')
+  t.equal(await sends(senderOf, '::1'), true, 'over IPv6')
+  t.equal(await sends(plainSenderOf, '127.0.0.1'), true, 'as it is documented')
+  const others: Record<string, SenderOf> = {
+    'one without a way': () => undefined,
+    'one that sends nothing': () => ({ unsentBytes: 0, send: (bytes, _port, _address, onSent) => onSent(null, bytes.length) }),
+    'one that does not tell': (socket) => ({ unsentBytes: 0, send: (bytes, port, address) => { senderOf(socket)?.send(bytes, port, address, () => {}) } }),
+    'one that counts wrongly': (socket) => ({ unsentBytes: 0, send: (bytes, port, address, onSent) => { senderOf(socket)?.send(bytes, port, address, () => onSent(null, 1)) } }),
+    'one that sends something else': (socket) => ({ unsentBytes: 0, send: (bytes, port, address, onSent) => { senderOf(socket)?.send(bytes.fill(120), port, address, onSent) } }),
+    'one that fails': () => ({ unsentBytes: 0, send: (_bytes, _port, _address, onSent) => onSent(new Error('failed'), 0) })
+  }
+  for (const [name, other] of Object.entries(others)) t.equal(await sends(other, '127.0.0.1', 300), false, name)
+  t.equal(await sends(senderOf, '192.0.2.1'), false, 'on an address that is not of this machine')
+})
+
+t.test('an answer that is not sent is told of, and one from a closed socket is none', async (t) => {
+  for (const of of [senderOf, plainSenderOf]) {
+    const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
+    const bound = once(socket, 'listening')
+    socket.bind(0, '127.0.0.1')
+    await bound
+    const sender = of(socket)
+    const [error, bytes] = await new Promise<[NodeJS.ErrnoException | null, number]>((resolve) => { sender?.send(Buffer.from('x'), 9, '255.255.255.255', (error, bytes) => resolve([error, bytes ?? 0])) })
+    t.match(error, { code: 'EACCES', syscall: 'send', message: 'send EACCES 255.255.255.255:9', address: '255.255.255.255', port: 9 })
+    t.ok(Number(error?.errno) < 0)
+    t.equal(bytes, 0)
+    socket.close()
+    await once(socket, 'close')
+    if (of === senderOf) t.doesNotThrow(() => sender?.send(Buffer.from('x'), 9, '127.0.0.1', () => t.fail('it is not sent')))
+  }
+})
+
+t.test('answers that the system takes later are waited for, up to 256 KiB, and counted then', async (t) => {
+  const { target, endpoint } = await serverFor(t, { PROFILE: 'bench' })
+  const echo = endpoint('udp-echo')
+  const sender = createSocket('udp4')
+  t.teardown(() => sender.close())
+  let answers = 0
+  sender.on('message', () => { answers++ })
+  sender.connect(target('udp-echo').port, '127.0.0.1')
+  await once(sender, 'connect')
+  const handle = methods()
+  const { send } = handle as Required<UdpHandle>
+  const waiting: SendRequest[] = []
+  t.teardown(() => { handle.send = send })
+  handle.send = function (...args) {
+    const [request, , , port] = args
+    // Not an answer: the client's socket is connected.
+    if (typeof port !== 'number') return Reflect.apply(send, this, args) as number
+    waiting.push(request)
+    return 0
+  }
+  const room = Math.floor(262_144 / 1024) + 1
+  for (let i = 0; i < room + 2; i++) {
+    sender.send(Buffer.alloc(1024, 'x'))
+    await until(() => echo.total === i + 1, 'it is there')
+  }
+  t.equal(waiting.length, room)
+  t.equal(new Set(waiting).size, room, 'each has a request of its own')
+  t.ok(waiting.every(({ list }) => list?.[0]?.length === 1024), 'which keeps its bytes')
+  t.same([...echo.refusals], [['send queue full', 2]])
+  t.equal(echo.answered, 0)
+  waiting[0]?.oncomplete?.(0, 1024)
+  waiting[1]?.oncomplete?.(-1, 0)
+  t.equal(echo.answered, 1)
+  t.equal(echo.bytesOut, 1024)
+  t.same([...echo.errors], [['EPERM', 1]])
+  handle.send = send
+  sender.send(Buffer.alloc(1024, 'x'))
+  await until(() => answers === 1, 'there is room again')
+})
+
+t.test('a socket that was looked at sends as before, and has sent nothing', async (t) => {
+  const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
+  t.teardown(() => socket.close())
+  const bound = once(socket, 'listening')
+  socket.bind(0, '127.0.0.1')
+  await bound
+  t.ok(senderOf(socket))
+  const heard = once(socket, 'message')
+  socket.send('after', socket.address().port, '127.0.0.1')
+  t.equal(String((await heard)[0]), 'after', 'and nothing came before')
 })

@@ -1,7 +1,8 @@
 /** Stopping a UDP socket for a while. The only file that knows how Node.js reads one inside, and it finds out at the start whether this one does. */
-import { createSocket, type Socket } from 'node:dgram'
+import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import { handleOf, socketFor } from './udp-handle.ts'
 
 export interface Pause {
   /** No further datagram is told, not even one that has come already, until `start`: they wait in the system's buffer. */
@@ -12,21 +13,18 @@ export interface Pause {
 /** Undefined where this Node.js has no way. */
 export type PauseOf = (socket: Socket) => Pause | undefined
 
-interface State { readonly handle?: { recvStart?: () => void, recvStop?: () => void } | null }
-
 /**
  * Node.js reads up to 32 datagrams of a socket before anybody else is served, and has no way to say that they are too many:
  * this calls what `close` calls to stop, and `bind` to start.
  */
 export const pauseOf: PauseOf = (socket) => {
-  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')
-  const state = symbol && (socket as unknown as Record<symbol, State>)[symbol]
-  const { handle } = state ?? {}
-  if (typeof handle?.recvStop !== 'function' || typeof handle.recvStart !== 'function') return
+  const handle = handleOf(socket)
+  const { recvStart, recvStop } = handle?.() ?? {}
+  if (typeof recvStop !== 'function' || typeof recvStart !== 'function') return
   return {
     // There is no handle any more once the socket is closed.
-    stop: () => state?.handle?.recvStop?.(),
-    start: () => state?.handle?.recvStart?.()
+    stop: () => handle?.()?.recvStop?.(),
+    start: () => handle?.()?.recvStart?.()
   }
 }
 
@@ -35,7 +33,7 @@ const TURNS = 5
 
 /** Whether `pauseOf` does what it says within `ms`: of two datagrams the second one comes after `start`, and not before. */
 export async function works (pauseOf: PauseOf, address: string, ms = TEST_MS): Promise<boolean> {
-  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
+  const socket = socketFor(address)
   const late = new AbortController()
   const { signal } = late
   // Not AbortSignal.timeout: a socket that is stopped keeps no process alive.
@@ -47,8 +45,9 @@ export async function works (pauseOf: PauseOf, address: string, ms = TEST_MS): P
       told.push(String(message))
       pause?.stop()
     })
+    const listening = once(socket, 'listening', { signal })
     socket.bind({ address, port: 0 })
-    await once(socket, 'listening', { signal })
+    await listening
     pause = pauseOf(socket)
     if (!pause) return false
     const { port } = socket.address()

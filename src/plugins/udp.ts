@@ -1,6 +1,5 @@
 /** The UDP runner: binds every UDP service, guards its replies, and counts its datagrams. */
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
-import { isIPv6 } from 'node:net'
+import type { RemoteInfo, Socket } from 'node:dgram'
 import fastifyPlugin from 'fastify-plugin'
 import { formatAddress, network, reachable, unmapped } from '../address.ts'
 import { event } from '../connections.ts'
@@ -10,7 +9,9 @@ import { Bucket, Rates } from '../rates.ts'
 import type { UdpService } from '../service.ts'
 import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
+import { socketFor } from './udp-handle.ts'
 import { pauseOf, works, type Pause } from './udp-pause.ts'
+import { plainSenderOf, senderOf, works as sends, type OnSent, type Sender } from './udp-sender.ts'
 
 /** Replies that the kernel has not taken yet, in bytes; more are dropped. */
 const MAX_UNSENT_BYTES = 262_144
@@ -22,9 +23,9 @@ const SHARES = 2
 interface Served {
   readonly service: UdpService
   readonly endpoint: Endpoint
-  readonly socket: Socket
+  sender: Sender
   /** The same for all of its answers. */
-  readonly onSent: (error: Error | null, bytes: number) => void
+  readonly onSent: OnSent
 }
 
 export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async function udp (app, { services }) {
@@ -34,6 +35,8 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const turn = new Turn(SHARES * SHARE_MS)
   const isAble = await works(pauseOf, reachable(config.host))
   if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
+  const isDirect = await sends(senderOf, reachable(config.host))
+  if (!isDirect) app.log.warn('this Node.js has no way to send datagrams directly: each costs more')
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
   /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
@@ -51,7 +54,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
-  function onMessage ({ service, endpoint, socket, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
+  function onMessage ({ service, endpoint, sender, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
     const address = unmapped(from.address)
     const peer = formatAddress(address, from.port)
     endpoint.total++
@@ -73,9 +76,9 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const reply = typeof answer === 'string' ? Buffer.from(answer) : answer
     const reason = refusal(message, from, address) ??
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
-      (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
+      (sender.unsentBytes > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
     if (reason) return connections.refuse(endpoint, reason, peer)
-    socket.send(reply, from.port, from.address, feed.isWatched
+    sender.send(reply, from.port, from.address, feed.isWatched
       ? (error, bytes) => {
           onSent(error, bytes)
           if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
@@ -84,15 +87,13 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   }
 
   function serve (service: UdpService, endpoint: Endpoint): void {
-    const type = isIPv6(config.host) ? 'udp6' : 'udp4'
-    // Every destination is an address already: no look-up, and no tick spent on one.
-    const socket = createSocket({ type, lookup: (host, _options, done) => done(null, host, type === 'udp6' ? 6 : 4) })
+    const socket = socketFor(config.host)
     let pause: Pause | undefined
     const waiter = { onTurn () { pause?.start() } }
     const served: Served = {
       service,
       endpoint,
-      socket,
+      sender: plainSenderOf(socket),
       onSent (error, bytes) {
         if (error) return connections.failed(endpoint, error, 'the answer was not sent')
         endpoint.answered++
@@ -111,6 +112,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     app.addHook('onReady', () => endpoint.bind(async (port) => {
       const bound = await bind(socket, config.host, port)
       if (isAble) pause = pauseOf(socket)
+      if (isDirect) served.sender = senderOf(socket) ?? served.sender
       socket.on('error', (err) => connections.failed(endpoint, err, 'the UDP socket failed'))
       return bound
     }))

@@ -1,0 +1,30 @@
+/** A UDP socket, and where Node.js keeps what it is inside. */
+import { createSocket, type Socket } from 'node:dgram'
+
+/** Node.js documents none of its methods. */
+export interface UdpHandle {
+  recvStart?: () => void
+  recvStop?: () => void
+  /** Bytes sent and one more, or an error's negative number; 0 where `oncomplete` of the request will tell. */
+  send?: (request: SendRequest, list: readonly Uint8Array[], count: number, port: number, address: string, hasCallback: boolean) => number
+}
+
+export interface SendRequest {
+  list?: readonly Uint8Array[]
+  oncomplete?: (error: number, bytes: number) => void
+}
+
+interface State { readonly handle?: UdpHandle | null }
+
+/** Its handle, which it has none of once it is closed; undefined where this Node.js keeps it elsewhere. */
+export function handleOf (socket: Socket): (() => UdpHandle | undefined) | undefined {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')
+  const state = symbol && (socket as unknown as Record<symbol, State | undefined>)[symbol]
+  return state && (() => state.handle ?? undefined)
+}
+
+/** A socket for the family of an address. Every destination is an address already: no look-up, and no tick spent on one. */
+export function socketFor (address: string): Socket {
+  const [type, family] = address.includes(':') ? ['udp6', 6] as const : ['udp4', 4] as const
+  return createSocket({ type, lookup: (host, _options, done) => done(null, host, family) })
+}

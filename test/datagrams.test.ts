@@ -126,19 +126,19 @@ t.test('what a socket does when it is sent with is found out at the start', asyn
 })
 
 t.test('an answer that is not sent is told of, and one from a closed socket is none', async (t) => {
-  for (const of of [senderOf, plainSenderOf]) {
+  for (const way of [senderOf, plainSenderOf]) {
     const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
     const bound = once(socket, 'listening')
     socket.bind(0, '127.0.0.1')
     await bound
-    const sender = of(socket)
+    const sender = way(socket)
     const [error, bytes] = await new Promise<[NodeJS.ErrnoException | null, number]>((resolve) => { sender?.send(Buffer.from('x'), 9, '255.255.255.255', (error, bytes) => resolve([error, bytes ?? 0])) })
     t.match(error, { code: 'EACCES', syscall: 'send', message: 'send EACCES 255.255.255.255:9', address: '255.255.255.255', port: 9 })
     t.ok(Number(error?.errno) < 0)
     t.equal(bytes, 0)
     socket.close()
     await once(socket, 'close')
-    if (of === senderOf) t.doesNotThrow(() => sender?.send(Buffer.from('x'), 9, '127.0.0.1', () => t.fail('it is not sent')))
+    if (way === senderOf) t.doesNotThrow(() => sender?.send(Buffer.from('x'), 9, '127.0.0.1', () => t.fail('it is not sent')))
   }
 })
 

@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { connect as connectSocket, createServer, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
+import { BUFFER_BYTES, MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
+import { TcpReader } from '../src/plugins/tcp-reader.ts'
+import { StreamTurn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
 
@@ -81,15 +83,21 @@ for (const [title, start] of [
       t.ok((await received).equals(data))
     })
 
-    t.test('more streams at once than there are buffers for: each gets its own bytes', async (t) => {
-      const answers = await Promise.all(Array.from({ length: MAX_LENT + 8 }, async () => {
-        const data = randomBytes(2 * MIB)
-        const socket = await connect(target('echo'), { allowHalfOpen: true })
-        const received = readAll(socket)
-        socket.end(data)
-        return (await received).equals(data)
-      }))
-      t.ok(answers.every(Boolean))
+    t.test('more streams at once than there are buffers for: each gets its own bytes, alone and among others', async (t) => {
+      const other = await connect(target('echo'))
+      other.on('data', (chunk) => other.write(chunk))
+      for (const isAlone of [true, false]) {
+        if (!isAlone) other.write('x')
+        const answers = await Promise.all(Array.from({ length: MAX_LENT + 8 }, async () => {
+          const data = randomBytes(2 * MIB)
+          const socket = await connect(target('echo'), { allowHalfOpen: true })
+          const received = readAll(socket)
+          socket.end(data)
+          return (await received).equals(data)
+        }))
+        t.ok(answers.every(Boolean))
+      }
+      other.destroy()
     })
 
     t.test('a reader that stops is not read, holds nobody up, and gets everything once it reads on', async (t) => {
@@ -308,6 +316,59 @@ t.test('a Node.js that only seems to read into memory of ours is found out at th
   t.equal(String(await received), 'as ever')
 })
 
+t.test('a stream comes back whole, in smaller pieces while anybody else is there', async (t) => {
+  const { target } = await serverFor(t, SETTINGS)
+  const sizes: number[] = []
+  const { onRead } = TcpReader.prototype
+  t.intercept(TcpReader.prototype, 'onRead', {
+    value (this: TcpReader, bytes: number, buffer: Buffer) {
+      sizes.push(bytes)
+      return onRead.call(this, bytes, buffer)
+    }
+  })
+  const data = randomBytes(32 * MIB)
+  const echo = async (): Promise<number> => {
+    sizes.length = 0
+    const socket = await connect(target('echo'), { allowHalfOpen: true })
+    const received = readAll(socket)
+    socket.end(data)
+    t.ok((await received).equals(data))
+    return sizes.sort((a, b) => b - a)[Math.floor(sizes.length / 20)] as number
+  }
+  t.ok(await echo() > 98_304, 'alone')
+  const other = await connect(target('echo'))
+  other.on('data', (chunk) => other.write(chunk))
+  other.write('x')
+  t.equal(await echo(), 98_304)
+  other.destroy()
+})
+
+t.test('what is read into the memory of all is copied, and what a stream is lent is not, in pieces of both sizes', async (t) => {
+  for (const isGivingWay of [false, true]) {
+    const memory = new ReadMemory()
+    const turn = new StreamTurn(1000)
+    if (isGivingWay) {
+      turn.noteOther()
+      turn.spend(0)
+      await nextTurn()
+    }
+    t.equal(turn.isGivingWay, isGivingWay)
+    const chunks: Buffer[] = []
+    const taker = { isTaking: true, isBorrowing: true, take (chunk: Buffer) { chunks.push(chunk) }, count: () => true }
+    const reader = new TcpReader(new Socket(), taker, { readInto: () => true, memory, turn })
+    const buffers = [0, 1].map(() => {
+      const buffer = reader.nextBuffer()
+      reader.onRead(40_000, buffer)
+      return buffer
+    })
+    t.ok(buffers.every(({ length }) => length === (isGivingWay ? 98_304 : BUFFER_BYTES)))
+    t.equal(buffers[0]?.buffer, memory.shared.buffer)
+    t.not(chunks[0]?.buffer, buffers[0]?.buffer)
+    t.not(buffers[1]?.buffer, memory.shared.buffer)
+    t.equal(chunks[1]?.buffer, buffers[1]?.buffer)
+  }
+})
+
 t.test("Nagle's algorithm is off from the second answer on, which it would hold back", async (t) => {
   const { target } = await serverFor(t, SETTINGS)
   const { setNoDelay } = Socket.prototype
@@ -376,12 +437,19 @@ t.test('a Node.js whose HTTP server does not parse what it is handed is found ou
   t.match(String(await readAll(socket)), /^HTTP\/1\.1 200 OK\r\n[^]*"ok"/)
 })
 
-t.test('buffers are lent so long as there are any, and again once they are back', (t) => {
+t.test('buffers are lent so long as there are any, and again once they are back', async (t) => {
   const memory = new ReadMemory()
   const lent = Array.from({ length: MAX_LENT }, () => memory.lend())
   t.equal(new Set(lent).size, MAX_LENT)
   t.equal(memory.lend(), undefined)
   memory.giveBack(lent[0] as Buffer)
   t.equal(memory.lend(), lent[0])
-  t.end()
+  for (const own of [undefined, lent[1]]) {
+    const whole = memory.part(own, false)
+    const small = memory.part(own, true)
+    t.equal(whole.length, BUFFER_BYTES)
+    t.equal(small.length, 98_304)
+    t.equal(small.buffer, (own ?? memory.shared).buffer)
+    t.equal(small.byteOffset, 0)
+  }
 })

@@ -3,7 +3,8 @@ import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { SliceReader } from '../src/plugins/slice-reader.ts'
-import { Turn } from '../src/turn.ts'
+import { Presence } from '../src/presence.ts'
+import { StreamTurn, Turn } from '../src/turn.ts'
 
 t.test('a turn', async (t) => {
   t.test('serves who waits in order, and no more than its share holds', async (t) => {
@@ -71,6 +72,44 @@ t.test('a turn', async (t) => {
     await nextTurn()
     t.equal(served, 2)
   })
+})
+
+t.test('streams give way to whoever else is there, and to nobody else', async (t) => {
+  const presence = new Presence()
+  const turn = new StreamTurn(60_000, presence)
+  let served = 0
+  /** How many of three that wait are served in the next turn. */
+  async function servedAtOnce (): Promise<number> {
+    served = 0
+    for (let i = 0; i < 3; i++) turn.wait({ onTurn () { served++; return 1 } })
+    await nextTurn()
+    const atOnce = served
+    for (let i = 0; i < 3; i++) await nextTurn()
+    t.equal(served, 3)
+    return atOnce
+  }
+  const others = {
+    'what has its own share': () => new Turn(1, presence).begin(performance.now()),
+    'a few bytes of TCP': () => turn.noteOther()
+  }
+  for (const [name, other] of Object.entries(others)) {
+    t.equal(await servedAtOnce(), 3, 'alone')
+    turn.spend(1)
+    t.notOk(turn.isOver)
+    t.notOk(turn.isGivingWay)
+    await nextTurn()
+    other()
+    turn.spend(1)
+    await nextTurn()
+    t.ok(turn.isGivingWay, name)
+    t.ok(turn.isOver, 'a read is all')
+    t.equal(await servedAtOnce(), 1)
+    for (let i = 0; turn.isGivingWay; i++) {
+      if (i > 50) return t.fail('it gives way to nobody')
+      turn.spend(1)
+      await nextTurn()
+    }
+  }
 })
 
 /** Notes the sizes of what it takes, and 'end' after each slice. */

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { Connections } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Feed } from '../feed.ts'
+import { Presence } from '../presence.ts'
 import { Rates } from '../rates.ts'
 import { SampledLog } from '../sampled-log.ts'
 
@@ -12,6 +13,7 @@ declare module 'fastify' {
     config: Config
     feed: Feed
     connections: Connections
+    presence: Presence
     /** Every endpoint, in the order of the page's table. */
     endpoints: Endpoint[]
     /** False until every endpoint was bound, skipped or switched off, and from the first moment of a drain. */
@@ -31,6 +33,7 @@ export const core = fastifyPlugin<{ config: Config }>(async function core (app, 
   app.decorate('config', config)
   app.decorate('feed', feed)
   app.decorate('connections', connections)
+  app.decorate('presence', new Presence())
   app.decorate('endpoints', endpoints)
   app.decorate('isReady', () => endpoints.every(({ state }) => state === 'open' || state === 'off' || state === 'busy'))
 

@@ -49,7 +49,7 @@ export const http = fastifyPlugin(async function http (app) {
   /** Where HTTP has one port; asking a connection for its own is a system call. */
   let sole: Endpoint | undefined
   const gate = new Gate(config.http)
-  const turn = new Turn(SHARES * SHARE_MS)
+  const turn = new Turn(SHARES * SHARE_MS, app.presence)
   const memory = Buffer.allocUnsafeSlow(HTTP_READ_BYTES)
   let isDraining = false
 

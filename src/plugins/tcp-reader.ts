@@ -1,8 +1,8 @@
 /** How a TCP client is read: into memory that is there already, no faster than it reads itself, and in its turn. */
 import type { Socket } from 'node:net'
-import type { Turn, Waiter } from '../turn.ts'
+import type { StreamTurn, Waiter } from '../turn.ts'
 import type { ReadInto, Reader } from './read-into.ts'
-import { BUFFER_BYTES, type ReadMemory } from './read-memory.ts'
+import type { ReadMemory } from './read-memory.ts'
 
 /** A read of so much is a stream's: it has its time taken, and may have a buffer of its own. */
 const STREAM_BYTES = 32_768
@@ -13,7 +13,7 @@ const PLAIN_BYTES = 65_536
 export interface Reading {
   readonly readInto: ReadInto
   readonly memory: ReadMemory
-  readonly turn: Turn
+  readonly turn: StreamTurn
 }
 
 export interface Taker {
@@ -56,7 +56,7 @@ export class TcpReader implements Reader, Waiter {
   }
 
   nextBuffer (): Buffer {
-    return this.#own ?? this.#reading.memory.shared
+    return this.#reading.memory.part(this.#own, this.#reading.turn.isGivingWay)
   }
 
   onRead (bytes: number, buffer: Buffer): boolean {
@@ -65,14 +65,15 @@ export class TcpReader implements Reader, Waiter {
     if (!taker.count(bytes)) return false
     if (taker.isTaking) {
       const chunk = buffer.subarray(0, bytes)
-      taker.take(buffer === this.#own ? chunk : Buffer.from(chunk))
+      taker.take(buffer.buffer === this.#own?.buffer ? chunk : Buffer.from(chunk))
     }
     if (bytes < STREAM_BYTES) {
-      if (this.#socket.writableLength === 0) this.giveBack()
+      if (this.#own === undefined) this.#reading.turn.noteOther()
+      else if (this.#socket.writableLength === 0) this.giveBack()
     } else if (taker.isBorrowing && taker.isTaking) {
       this.#own ??= this.#reading.memory.lend()
     }
-    return this.#goesOn(bytes === BUFFER_BYTES, startedAt)
+    return this.#goesOn(bytes === buffer.length, startedAt)
   }
 
   /** As onRead, where Node.js reads into memory of its own. */

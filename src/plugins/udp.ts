@@ -32,7 +32,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const { config, connections, feed } = app
   const sockets = new Map<Endpoint, Socket>()
   const rates = new Rates(config.udp.rate, config.maxAddresses)
-  const turn = new Turn(SHARES * SHARE_MS)
+  const turn = new Turn(SHARES * SHARE_MS, app.presence)
   const isAble = await works(pauseOf, reachable(config.host))
   if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
   const isDirect = await sends(senderOf, reachable(config.host))

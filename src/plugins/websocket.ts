@@ -39,7 +39,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const { config, connections } = app
   const sessions = new Roster<WebSocketSession>()
   const gate = new Gate(config.websocket)
-  const turn = new Turn(SHARES * SHARE_MS)
+  const turn = new Turn(SHARES * SHARE_MS, app.presence)
   const reading: WebSocketReading = {
     turn,
     memory: Buffer.allocUnsafeSlow(READ_BYTES),

@@ -1,9 +1,14 @@
 /** Fairness: what one protocol may spend of a turn of the event loop before everybody else is served. */
 
-import { Presence } from './presence.ts'
-
-/** What each protocol may spend of a turn before its other clients wait. */
+/** What a protocol may spend of a turn before its other clients wait, or a multiple of it. */
 export const SHARE_MS = 0.25
+/** So many turns of a protocol, of 0.1 ms to 2 ms each, in which nobody else is served: it is alone. */
+const QUIET_TURNS = 50
+
+/** How much was served by anybody. */
+export class Presence {
+  served = 0
+}
 
 export interface Waiter {
   /** May return the milliseconds that it will take later in this turn, beside what it takes now. */
@@ -16,9 +21,15 @@ export interface Waiter {
  * about its share, and not by what it has sent.
  */
 export class Turn {
-  protected readonly presence: Presence
   readonly #shareMs: number
+  readonly #aloneMs: number
+  readonly #presence: Presence
   readonly #waiting: Waiter[] = []
+  /** Of all that was served, what was this protocol's, and what was not. */
+  #ownServed = 0
+  #othersServed = 0
+  /** Turns of this protocol in which nobody else was served. */
+  #quietTurns = QUIET_TURNS
   #spentMs = 0
   #isNextAsked = false
   /** When something was first begun in this turn, less what was spent before that. */
@@ -27,22 +38,34 @@ export class Turn {
   #calledAt = 0
   #announcedMs = 0
 
-  constructor (shareMs: number, presence = new Presence()) {
+  /**
+   * @param shareMs what it may spend beside other protocols.
+   * @param options.aloneMs what it may spend where there is nobody else.
+   * @param options.presence the same for all protocols.
+   */
+  constructor (shareMs: number, { aloneMs = shareMs, presence = new Presence() } = {}) {
     this.#shareMs = shareMs
-    this.presence = presence
+    this.#aloneMs = aloneMs
+    this.#presence = presence
   }
 
-  protected get shareMs (): number {
-    return this.#shareMs
+  /** Whether nobody else was served of late. */
+  get isAlone (): boolean {
+    return this.#quietTurns >= QUIET_TURNS
+  }
+
+  get #limitMs (): number {
+    return this.isAlone ? this.#aloneMs : this.#shareMs
   }
 
   /** Whether whoever can wait has to. */
   get isOver (): boolean {
-    return this.#spentMs >= this.shareMs || this.#waiting.length > 0
+    return this.#spentMs >= this.#limitMs || this.#waiting.length > 0
   }
 
   /** Notes time that was spent in this turn. */
   spend (ms: number): void {
+    this.#noteOwn()
     this.#spentMs += ms
     this.#askForNext()
   }
@@ -52,7 +75,7 @@ export class Turn {
    * What the others before this one have set off counts, too, and so does what other protocols did then.
    */
   begin (now: number): void {
-    this.presence.note()
+    this.#noteOwn()
     this.#firstAt ??= now - this.#spentMs
     this.#spentMs = now - this.#firstAt
     this.#askForNext()
@@ -71,12 +94,20 @@ export class Turn {
     setImmediate(this.#next)
   }
 
-  /** To be overridden: a turn is over. */
-  protected onOver (): void {}
+  #noteOwn (): void {
+    this.#presence.served++
+    this.#ownServed++
+  }
+
+  #lookForOthers (): void {
+    const others = this.#presence.served - this.#ownServed
+    this.#quietTurns = others === this.#othersServed ? this.#quietTurns + 1 : 0
+    this.#othersServed = others
+  }
 
   readonly #next = (): void => {
     this.#isNextAsked = false
-    this.onOver()
+    this.#lookForOthers()
     this.#spentMs = 0
     this.#firstAt = undefined
     if (this.#waiting.length === 0) return
@@ -99,30 +130,7 @@ export class Turn {
 
   readonly #goOn = (): void => {
     this.#spentMs = performance.now() - this.#calledAt + this.#announcedMs
-    if (this.#waiting.length > 0 && this.#spentMs < this.shareMs) this.#callFirst()
+    if (this.#waiting.length > 0 && this.#spentMs < this.#limitMs) this.#callFirst()
     else this.#askForNext()
-  }
-}
-
-/**
- * The turns of TCP's streams. While anybody else is there, one of them is read in each, and not for as long as a share lasts: a flood
- * of streams makes the others wait for 0.12 ms instead of 0.55, and is half as fast.
- */
-export class StreamTurn extends Turn {
-  protected override get shareMs (): number {
-    return this.isGivingWay ? 0 : super.shareMs
-  }
-
-  get isGivingWay (): boolean {
-    return this.presence.isAnybody
-  }
-
-  /** To be called when somebody was served who is no stream. */
-  noteOther (): void {
-    this.presence.note()
-  }
-
-  protected override onOver (): void {
-    this.presence.onTurn()
   }
 }

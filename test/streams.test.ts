@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { BUFFER_BYTES, MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
 import { TcpReader } from '../src/plugins/tcp-reader.ts'
-import { StreamTurn } from '../src/turn.ts'
+import { Presence, Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
 
@@ -344,24 +344,25 @@ t.test('a stream comes back whole, in smaller pieces while anybody else is there
 })
 
 t.test('what is read into the memory of all is copied, and what a stream is lent is not, in pieces of both sizes', async (t) => {
-  for (const isGivingWay of [false, true]) {
+  for (const isAlone of [true, false]) {
     const memory = new ReadMemory()
-    const turn = new StreamTurn(1000)
-    if (isGivingWay) {
-      turn.noteOther()
+    const presence = new Presence()
+    const turn = new Turn(1000, { presence })
+    if (!isAlone) {
+      presence.served++
       turn.spend(0)
       await nextTurn()
     }
-    t.equal(turn.isGivingWay, isGivingWay)
+    t.equal(turn.isAlone, isAlone)
     const chunks: Buffer[] = []
     const taker = { isTaking: true, isBorrowing: true, take (chunk: Buffer) { chunks.push(chunk) }, count: () => true }
-    const reader = new TcpReader(new Socket(), taker, { readInto: () => true, memory, turn })
+    const reader = new TcpReader(new Socket(), taker, { readInto: () => true, memory, turn, presence })
     const buffers = [0, 1].map(() => {
       const buffer = reader.nextBuffer()
       reader.onRead(40_000, buffer)
       return buffer
     })
-    t.ok(buffers.every(({ length }) => length === (isGivingWay ? 98_304 : BUFFER_BYTES)))
+    t.ok(buffers.every(({ length }) => length === (isAlone ? BUFFER_BYTES : 98_304)))
     t.equal(buffers[0]?.buffer, memory.shared.buffer)
     t.not(chunks[0]?.buffer, buffers[0]?.buffer)
     t.not(buffers[1]?.buffer, memory.shared.buffer)

@@ -3,8 +3,7 @@ import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { SliceReader } from '../src/plugins/slice-reader.ts'
-import { Presence } from '../src/presence.ts'
-import { StreamTurn, Turn } from '../src/turn.ts'
+import { Presence, Turn } from '../src/turn.ts'
 
 t.test('a turn', async (t) => {
   t.test('serves who waits in order, and no more than its share holds', async (t) => {
@@ -74,9 +73,9 @@ t.test('a turn', async (t) => {
   })
 })
 
-t.test('streams give way to whoever else is there, and to nobody else', async (t) => {
+t.test('who is alone may take more of a turn than beside others', async (t) => {
   const presence = new Presence()
-  const turn = new StreamTurn(60_000, presence)
+  const turn = new Turn(0, { aloneMs: 60_000, presence })
   let served = 0
   /** How many of three that wait are served in the next turn. */
   async function servedAtOnce (): Promise<number> {
@@ -89,23 +88,27 @@ t.test('streams give way to whoever else is there, and to nobody else', async (t
     return atOnce
   }
   const others = {
-    'what has its own share': () => new Turn(1, presence).begin(performance.now()),
-    'a few bytes of TCP': () => turn.noteOther()
+    'who has spent': () => new Turn(1, { presence }).spend(0),
+    'who has begun': () => new Turn(1, { presence }).begin(performance.now()),
+    'who has no turns': () => { presence.served++ }
   }
   for (const [name, other] of Object.entries(others)) {
     t.equal(await servedAtOnce(), 3, 'alone')
     turn.spend(1)
+    turn.begin(performance.now())
     t.notOk(turn.isOver)
-    t.notOk(turn.isGivingWay)
     await nextTurn()
+    t.ok(turn.isAlone, 'what it does itself is nobody else')
     other()
     turn.spend(1)
     await nextTurn()
-    t.ok(turn.isGivingWay, name)
-    t.ok(turn.isOver, 'a read is all')
+    t.notOk(turn.isAlone, name)
+    turn.spend(1)
+    t.ok(turn.isOver)
+    await nextTurn()
     t.equal(await servedAtOnce(), 1)
-    for (let i = 0; turn.isGivingWay; i++) {
-      if (i > 50) return t.fail('it gives way to nobody')
+    for (let i = 0; !turn.isAlone; i++) {
+      if (i > 50) return t.fail('nobody is there')
       turn.spend(1)
       await nextTurn()
     }

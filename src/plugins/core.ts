@@ -4,9 +4,9 @@ import type { Config } from '../config.ts'
 import { Connections } from '../connections.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { Feed } from '../feed.ts'
-import { Presence } from '../presence.ts'
 import { Rates } from '../rates.ts'
 import { SampledLog } from '../sampled-log.ts'
+import { Presence } from '../turn.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

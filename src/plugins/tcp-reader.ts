@@ -1,6 +1,6 @@
 /** How a TCP client is read: into memory that is there already, no faster than it reads itself, and in its turn. */
 import type { Socket } from 'node:net'
-import type { StreamTurn, Waiter } from '../turn.ts'
+import type { Presence, Turn, Waiter } from '../turn.ts'
 import type { ReadInto, Reader } from './read-into.ts'
 import type { ReadMemory } from './read-memory.ts'
 
@@ -13,7 +13,9 @@ const PLAIN_BYTES = 65_536
 export interface Reading {
   readonly readInto: ReadInto
   readonly memory: ReadMemory
-  readonly turn: StreamTurn
+  /** What its streams have of each; whoever is no stream is somebody else. */
+  readonly turn: Turn
+  readonly presence: Presence
 }
 
 export interface Taker {
@@ -56,7 +58,7 @@ export class TcpReader implements Reader, Waiter {
   }
 
   nextBuffer (): Buffer {
-    return this.#reading.memory.part(this.#own, this.#reading.turn.isGivingWay)
+    return this.#reading.memory.part(this.#own, !this.#reading.turn.isAlone)
   }
 
   onRead (bytes: number, buffer: Buffer): boolean {
@@ -68,7 +70,7 @@ export class TcpReader implements Reader, Waiter {
       taker.take(buffer.buffer === this.#own?.buffer ? chunk : Buffer.from(chunk))
     }
     if (bytes < STREAM_BYTES) {
-      if (this.#own === undefined) this.#reading.turn.noteOther()
+      if (this.#own === undefined) this.#reading.presence.served++
       else if (this.#socket.writableLength === 0) this.giveBack()
     } else if (taker.isBorrowing && taker.isTaking) {
       this.#own ??= this.#reading.memory.lend()

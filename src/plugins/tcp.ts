@@ -6,7 +6,7 @@ import type { Endpoint } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { Roster } from '../roster.ts'
 import type { TcpService } from '../service.ts'
-import { SHARE_MS, StreamTurn } from '../turn.ts'
+import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
@@ -24,7 +24,8 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
     limits: config.tcp,
     readInto: app.readInto,
     memory: new ReadMemory(),
-    turn: new StreamTurn(SHARE_MS, app.presence),
+    turn: new Turn(0, { aloneMs: SHARE_MS, presence: app.presence }),
+    presence: app.presence,
     onClosed (session) {
       session.gate.leave(session.connection.network)
       sessions.delete(session)

@@ -17,7 +17,7 @@ import { plainSenderOf, senderOf, works as sends, type OnSent, type Sender } fro
 const MAX_UNSENT_BYTES = 262_144
 const WELL_KNOWN_PORTS = 1024
 /** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
-const SHARES = 2
+const ALONE_SHARES = 2
 
 /** A service on one of its ports. */
 interface Served {
@@ -32,7 +32,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const { config, connections, feed } = app
   const sockets = new Map<Endpoint, Socket>()
   const rates = new Rates(config.udp.rate, config.maxAddresses)
-  const turn = new Turn(SHARES * SHARE_MS, app.presence)
+  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_SHARES * SHARE_MS, presence: app.presence })
   const isAble = await works(pauseOf, reachable(config.host))
   if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
   const isDirect = await sends(senderOf, reachable(config.host))

@@ -32,14 +32,14 @@ const READ_BYTES = 65_536
 /** So many take less than a protocol's share. */
 const PINGS_AT_ONCE = 16
 /** With one share a turn, a third of 64 clients that send a message each had theirs copied, to wait for the next one: each cost a quarter more. */
-const SHARES = 2
+const ALONE_SHARES = 2
 const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const sessions = new Roster<WebSocketSession>()
   const gate = new Gate(config.websocket)
-  const turn = new Turn(SHARES * SHARE_MS, app.presence)
+  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_SHARES * SHARE_MS, presence: app.presence })
   const reading: WebSocketReading = {
     turn,
     memory: Buffer.allocUnsafeSlow(READ_BYTES),

@@ -118,6 +118,7 @@ export class Turn {
 
   #callFirst (): void {
     const waiter = this.#waiting.shift()
+    this.#noteOwn()
     try {
       this.#announcedMs += waiter?.onTurn() ?? 0
     } finally {

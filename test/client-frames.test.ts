@@ -16,7 +16,7 @@ import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
 import { WebSocketWriter } from '../src/plugins/websocket-writer.ts'
 import { Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
-import { connect, handshake, readAll, serverFor } from './support.ts'
+import { connect, handshake, readAll, serverFor, settled } from './support.ts'
 
 const MIB = 1_048_576
 const MAX_MESSAGE_BYTES = 100_000
@@ -26,7 +26,7 @@ const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10]
 type FrameOptions = Parameters<typeof frameText>[2]
 const frame = (opcode: number, bytes: Uint8Array, options: FrameOptions = {}): Buffer =>
   Buffer.from(frameText(opcode, Buffer.from(bytes).toString('latin1'), options), 'latin1')
-const BYE = frame(CLOSE, Buffer.from('\x03\xe8'))
+const BYE = frame(CLOSE, Buffer.of(0x03, 0xe8))
 
 /** How a stream is sorted that comes in pieces: what is held of it, and what kind each part is. */
 function sorted (bytes: Buffer, cuts: readonly number[], maxMessageBytes = MIB): { held: Buffer, kinds: string } {
@@ -205,21 +205,71 @@ t.test('any stream of frames is answered as ws alone answers it', async (t) => {
       BYE
     )
   )
+  const anything = fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes))
   const stream = fc.record({
     before: fc.array(sound, { maxLength: 30 }),
-    broken: fc.option(broken, { nil: undefined }),
+    broken: fc.option(fc.oneof({ weight: 4, arbitrary: broken }, anything), { nil: undefined }),
     after: fc.array(sound, { maxLength: 6 }),
+    /** The client goes in the middle of something. */
+    missing: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(30)),
     cuts: fc.array(fc.tuple(fc.nat(36), fc.nat(16)), { maxLength: 8 })
   })
-  await fc.assert(fc.asyncProperty(stream, async ({ before, broken, after, cuts }) => {
+  await fc.assert(fc.asyncProperty(stream, async ({ before, broken, after, missing, cuts }) => {
     const frames = [...before, ...(broken ? [broken] : []), ...after, BYE]
-    const all = Buffer.concat(frames)
+    const whole = Buffer.concat(frames)
+    const all = whole.subarray(0, whole.length - Math.min(missing, whole.length))
     // Near the borders of frames, where there is something to go wrong.
     const places = cuts.map(([which, behind]) => Math.min(all.length, Buffer.concat(frames.slice(0, which)).length + behind)).sort((a, b) => a - b)
     const pieces = [...places, all.length].map((place, i) => all.subarray(places[i - 1] ?? 0, place))
     const [here, there] = await Promise.all([answersTo(target('http'), pieces), answersTo(alone.target, pieces)])
     return here === there
   }), { numRuns: 300 })
+})
+
+t.test('a frame that may not come is refused with its first two bytes', async (t) => {
+  const { target } = await serverFor(t, SETTINGS)
+  const begun = frame(TEXT, Buffer.from('x'), { isLast: false }).toString('hex')
+  for (const head of ['83ff', '8bfe', '89fe', '08fe', '0981', '00ff', '80fe', '91fe', '817e', `${begun}81ff`, `${begun}01fe`]) {
+    const socket = await connect(target('http'))
+    socket.write(handshake('/ws/echo'))
+    await once(socket, 'data')
+    const received = readAll(socket)
+    socket.write(Buffer.from(head, 'hex'))
+    t.equal((await received).toString('hex'), '880203ea', head)
+  }
+})
+
+t.test('what is on its way to a client who does not read is not overwritten by what others send', async (t) => {
+  const { target, endpoint } = await serverFor(t, SETTINGS)
+  for (const size of [100, 2000, 3000, 8000, 70_000]) {
+    const slow = await connect(target('http'))
+    slow.write(handshake('/ws/echo'))
+    await once(slow, 'data')
+    slow.pause()
+    const message = frame(BINARY, Buffer.alloc(size, 'a'))
+    while (slow.writableLength === 0) {
+      for (let i = 0; i < 10; i++) slow.write(message)
+      await nextTurn()
+    }
+    await settled(() => endpoint('ws-echo').bytesIn)
+    const other = await connect(target('http'))
+    other.write(handshake('/ws/echo'))
+    await once(other, 'data')
+    for (let i = 0; i < 20; i++) {
+      other.write(frame(BINARY, Buffer.alloc(3000 + i * 3000, 'b')))
+      await once(other, 'data')
+    }
+    other.destroy()
+    const received = readAll(slow)
+    slow.resume().end(BYE)
+    const bytes = await received
+    const first = bytes.subarray(0, bytes.indexOf('a') + size)
+    const count = Math.floor(bytes.length / first.length)
+    const isWhole = Array.from({ length: count }, (_, i) => bytes.subarray(i * first.length, (i + 1) * first.length).equals(first))
+    t.ok(isWhole.every(Boolean), `${size} bytes each`)
+    t.ok(count > 10)
+    t.equal(bytes.subarray(count * first.length).toString('hex'), '880203e8')
+  }
 })
 
 interface ReaderSetup {
@@ -234,7 +284,7 @@ function readerOf ({ turn = new Turn(1000), receiver = {}, onMessage = () => {} 
   const memory = Buffer.alloc(65_536)
   const frames = new FrameMemory()
   const socket = { isPaused: false, pause () {}, resume () {}, _receiver: receiver && { errored: null, ...receiver } } as unknown as WebSocket
-  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch()), { turn, memory, frames, maxMessageBytes: MIB })
+  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch(), memory), { turn, memory, frames, maxMessageBytes: MIB })
   const messages: Buffer[] = []
   const given: Buffer[] = []
   reader.start(() => true, Buffer.alloc(0), {

@@ -367,6 +367,12 @@ t.test('what is read into the memory of all is copied, and what a stream is lent
     t.not(chunks[0]?.buffer, buffers[0]?.buffer)
     t.not(buffers[1]?.buffer, memory.shared.buffer)
     t.equal(chunks[1]?.buffer, buffers[1]?.buffer)
+    const { served } = presence
+    // A stream ends in a few bytes, too; who goes on with a few is none.
+    for (const [bytes, count] of [[100, 0], [100, 1], [40_000, 2], [100, 2], [40_000, 3]] as const) {
+      reader.onRead(bytes, reader.nextBuffer())
+      t.equal(presence.served - served, count)
+    }
   }
 })
 

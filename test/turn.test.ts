@@ -90,6 +90,7 @@ t.test('who is alone may take more of a turn than beside others', async (t) => {
   const others = {
     'who has spent': () => new Turn(1, { presence }).spend(0),
     'who has begun': () => new Turn(1, { presence }).begin(performance.now()),
+    'who has waited': () => new Turn(1, { presence }).wait({ onTurn () {} }),
     'who has no turns': () => { presence.served++ }
   }
   for (const [name, other] of Object.entries(others)) {
@@ -100,6 +101,7 @@ t.test('who is alone may take more of a turn than beside others', async (t) => {
     await nextTurn()
     t.ok(turn.isAlone, 'what it does itself is nobody else')
     other()
+    await nextTurn()
     turn.spend(1)
     await nextTurn()
     t.notOk(turn.isAlone, name)

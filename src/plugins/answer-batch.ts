@@ -7,7 +7,7 @@ const BATCH_BYTES = 16_384
 /** A longer answer is not worth its copy. */
 const MAX_ANSWER_BYTES = 2048
 /** Of a server's frame before its payload, where that has 65,535 bytes at most. */
-const MAX_HEAD_BYTES = 4
+const MAX_ANSWER_HEAD_BYTES = 4
 const TWO_BYTES_FOLLOW = 126
 
 /** A socket that knows where its answers wait. */
@@ -34,7 +34,7 @@ export class AnswerBatch {
 
   /** Whether it may have no room for one more: what waits is to be written, and its memory used again. */
   get isFull (): boolean {
-    return this.#to > BATCH_BYTES - MAX_HEAD_BYTES - MAX_ANSWER_BYTES
+    return this.#to > BATCH_BYTES - MAX_ANSWER_HEAD_BYTES - MAX_ANSWER_BYTES
   }
 
   /**

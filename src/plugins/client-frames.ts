@@ -1,6 +1,6 @@
 /** What a WebSocket client sent, cut at the borders of its frames: messages that are one whole frame, and all else, which is for ws. */
-import type { FrameMemory } from './frame-memory.ts'
-import { BINARY, CLOSE, CONTINUATION, FIN, FIN_BINARY, FIN_TEXT, frameBytes, headBytes, MIN_FRAME_BYTES, OPCODE, TEXT } from './frame-head.ts'
+import { MIN_KEPT_BYTES, type FrameMemory } from './frame-memory.ts'
+import { BINARY, CLOSE, CONTINUATION, FIN, FIN_BINARY, FIN_TEXT, frameBytes, headBytes, isBroken, MIN_FRAME_BYTES, OPCODE, TEXT } from './frame-head.ts'
 
 /** A longer message is left to ws, which takes it as it comes. */
 const MAX_MESSAGE_BYTES = 1_048_576
@@ -50,13 +50,13 @@ export class ClientFrames {
   }
 
   /**
-   * The size of the message that is the next frame, in bytes with its head; 0 if it is something else, or not whole.
+   * The size of the short message that is the next frame, in bytes with its head; 0 if it is something else, or not whole.
    * @param end behind the last byte that has come.
    */
   messageAt (bytes: Buffer, at: number, end: number): number {
     if (end - at < MIN_FRAME_BYTES || !this.#isMessage(bytes, at)) return 0
     const size = frameBytes(bytes, at, end)
-    return size <= end - at && this.#isAllowed(bytes, at, size) ? size : 0
+    return size <= end - at && size < MIN_KEPT_BYTES && this.#isAllowed(bytes, at, size) ? size : 0
   }
 
   #isMessage (bytes: Buffer, at: number): boolean {
@@ -68,7 +68,7 @@ export class ClientFrames {
     return size - headBytes(bytes[at + 1] as number) <= this.#maxMessageBytes
   }
 
-  /** Copies what was read, to be taken later. A message that has not come whole is put together first. */
+  /** Copies what was read, to be taken later. One that is long, or has not come whole, is put together first. */
   sort (chunk: Buffer, holder: Holder): void {
     const bytes = this.#head ? Buffer.concat([this.#head, chunk]) : chunk
     this.#head = undefined
@@ -103,7 +103,7 @@ export class ClientFrames {
     return at
   }
 
-  /** As far as the next message; where that has not come whole, memory for it is there afterwards. */
+  /** As far as the next message; where that is put together, memory for it is there afterwards. */
   #walkRest (bytes: Buffer, from: number): number {
     let at = from
     while (at < bytes.length && (this.#left > 0 || this.#begin(bytes, at))) {
@@ -116,15 +116,16 @@ export class ClientFrames {
 
   /** Whether the frame that begins there is for ws. */
   #begin (bytes: Buffer, at: number): boolean {
-    const size = frameBytes(bytes, at, bytes.length)
-    if (size === 0) return false
+    if (bytes.length - at < 2) return false
+    const first = bytes[at] as number
+    // ws ends the connection for it, and does not wait for the rest of its head.
+    const size = isBroken(first, bytes[at + 1] as number, this.#isInMessage) ? Infinity : frameBytes(bytes, at, bytes.length)
+    if (size === 0 || this.messageAt(bytes, at, bytes.length) > 0) return false
     if (this.#isMessage(bytes, at) && this.#isAllowed(bytes, at, size)) {
-      if (size <= bytes.length - at) return false
       this.#coming = this.#memory.begin(size)
       this.#comingBytes = 0
       if (this.#coming) return false
     }
-    const first = bytes[at] as number
     const opcode = first & OPCODE
     if (opcode === CONTINUATION || opcode === TEXT || opcode === BINARY) this.#isInMessage = (first & FIN) === 0
     // Nothing counts after it (section 5.5.1).

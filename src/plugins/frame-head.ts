@@ -11,7 +11,10 @@ export const OPCODE = 0x0f
 export const CONTINUATION = 0
 export const TEXT = 1
 export const BINARY = 2
+/** This opcode and the two after it are control frames, whose payload has 125 bytes at most (section 5.5). */
 export const CLOSE = 8
+const PONG = 10
+const MAX_CONTROL_BYTES = 125
 /** The first byte of a frame that is a whole message. */
 export const FIN_TEXT = FIN | TEXT
 export const FIN_BINARY = FIN | BINARY
@@ -26,6 +29,14 @@ const EIGHT_BYTES = 127
 export function headBytes (second: number): number {
   const length = second & ~MASKED
   return length < TWO_BYTES ? MIN_FRAME_BYTES : length === TWO_BYTES ? MIN_FRAME_BYTES + 2 : MAX_HEAD_BYTES
+}
+
+/** Whether a frame with such first bytes may not come, inside of a message that has begun in another frame or outside of one. */
+export function isBroken (first: number, second: number, isInMessage: boolean): boolean {
+  const opcode = first & OPCODE
+  if ((first & RSV) !== 0 || (second & MASKED) === 0) return true
+  if (opcode >= CLOSE) return opcode > PONG || (first & FIN) === 0 || (second & ~MASKED) > MAX_CONTROL_BYTES
+  return opcode > BINARY || (opcode === CONTINUATION) !== isInMessage
 }
 
 /**

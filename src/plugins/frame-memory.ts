@@ -4,7 +4,7 @@ import { MAX_HEAD_BYTES } from './frame-head.ts'
 /** For payloads of 8 KiB to 1 MiB, and the largest head of a frame. */
 const SIZES = [8, 16, 32, 64, 128, 256, 512, 1024].map((kib) => kib * 1024 + MAX_HEAD_BYTES)
 /** Memory for a shorter frame is made for it, and not used again. */
-const MIN_KEPT_BYTES = 4096
+export const MIN_KEPT_BYTES = 4096
 /** Of messages that have not come whole: further ones are handed on as they come. */
 export const MAX_UNFINISHED_BYTES = 8_388_608
 /** Kept for the next ones. */

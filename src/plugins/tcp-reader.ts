@@ -34,6 +34,8 @@ export class TcpReader implements Reader, Waiter {
   readonly #reading: Reading
   /** A stream's own buffer. */
   #own: Buffer | undefined
+  /** Whether its last read was a stream's. */
+  #isStream = false
   /** Why it is not read: it takes no more itself, or it waits for its turn. */
   #isBlocked = false
   #isWaiting = false
@@ -69,9 +71,11 @@ export class TcpReader implements Reader, Waiter {
       const chunk = buffer.subarray(0, bytes)
       taker.take(buffer.buffer === this.#own?.buffer ? chunk : Buffer.from(chunk))
     }
-    if (bytes < STREAM_BYTES) {
-      if (this.#own === undefined) this.#reading.presence.served++
-      else if (this.#socket.writableLength === 0) this.giveBack()
+    const wasStream = this.#isStream
+    this.#isStream = bytes >= STREAM_BYTES
+    if (!this.#isStream) {
+      if (!wasStream) this.#reading.presence.served++
+      if (this.#socket.writableLength === 0) this.giveBack()
     } else if (taker.isBorrowing && taker.isTaking) {
       this.#own ??= this.#reading.memory.lend()
     }

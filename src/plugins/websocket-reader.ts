@@ -43,7 +43,8 @@ export class WebSocketReader extends SliceReader implements Holder {
   /** Given to ws, of which it has made no message yet. */
   #givenBytes = 0
   #isStopped = false
-  /** How long the read took after which it is not read until its turn; 0 where it is read. */
+  /** Whether it is not read until its turn, and how long the read before that took. */
+  #isReadStopped = false
   #lastReadMs = 0
 
   constructor (socket: WebSocket, raw: Socket, writer: WebSocketWriter, { turn, memory, frames, maxMessageBytes }: WebSocketReading) {
@@ -88,7 +89,7 @@ export class WebSocketReader extends SliceReader implements Holder {
     this.#givenBytes = Math.max(0, this.#givenBytes - bytes)
   }
 
-  /** Nothing more is handed on, and what came is kept unread, until `go`. */
+  /** Nothing more than the piece at hand is handed on, and what came is kept unread, until `go`. */
   stop (): void {
     this.#isStopped = true
     this.arrange()
@@ -123,17 +124,18 @@ export class WebSocketReader extends SliceReader implements Holder {
     super.onRead(bytes, buffer)
     if (!this.#frames.canWait || !this.turn.isOver) return true
     this.#lastReadMs = performance.now() - startedAt
+    this.#isReadStopped = true
     this.wait()
     return false
   }
 
   override onTurn (): number {
-    const ms = this.#lastReadMs
-    if (ms > 0 && !this.#isStopped) this.raw.resume()
-    this.#lastReadMs = 0
+    const isToRead = this.#isReadStopped && !this.#isStopped
+    this.#isReadStopped = false
+    if (isToRead) this.raw.resume()
     super.onTurn()
     // It is spent once the bytes are read, later in this turn.
-    return ms
+    return isToRead ? this.#lastReadMs : 0
   }
 
   #takeFirst (bytes: Buffer, most: number, end: number): number {
@@ -147,7 +149,7 @@ export class WebSocketReader extends SliceReader implements Holder {
     return at
   }
 
-  /** @param isToCopy whether the memory is not the message's own. */
+  /** @param isToCopy whether the memory is read into again, and the message may be kept. */
   #tell (bytes: Buffer, at: number, size: number, isToCopy: boolean): void {
     if (this.#hasRefused) return this.#give(bytes.subarray(at, at + size))
     const from = at + headBytes(bytes[at + 1] as number)

@@ -125,8 +125,7 @@ export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
     // A callback for each message costs as much as counting it.
     const mayBeBehind = unsent + bytes > limits.pauseBytes
     if (mayBeBehind || !this.#writer.answer(message, bytes, isBinary)) {
-      this.#writer.beforeSend()
-      socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
+      socket.send(this.#writer.beforeSend(message), isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
       this.#writer.afterSend()
     }
     this.connection.sent(bytes)

@@ -10,10 +10,13 @@ export class WebSocketWriter {
   readonly #socket: WebSocket
   readonly #raw: Socket
   readonly #batch: AnswerBatch
+  readonly #readMemory: ArrayBufferLike
   #isInSlice = false
   #isCorked = false
 
-  constructor (socket: WebSocket, raw: Socket, batch: AnswerBatch) {
+  /** @param readMemory where what all clients send arrives, and what a service has borrowed may be. */
+  constructor (socket: WebSocket, raw: Socket, batch: AnswerBatch, readMemory: Buffer) {
+    this.#readMemory = readMemory.buffer
     this.#socket = socket
     this.#raw = raw
     this.#batch = batch
@@ -49,11 +52,16 @@ export class WebSocketWriter {
     return this.#batch.add(this.#raw, message, bytes, isBinary)
   }
 
-  /** To be called before and after something that ws sends by itself: to a slice it goes out with one system call, unless it is much. */
-  beforeSend (): void {
+  /**
+   * To be called before something that ws sends: to a slice it goes out with one system call, unless it is much.
+   * @returns what is to be sent in its place: a part of it may still be on its way when the next client is read.
+   */
+  beforeSend (message: Uint8Array | string): Uint8Array | string {
     if (this.#isInSlice) this.cork()
+    return typeof message !== 'string' && message.buffer === this.#readMemory ? Buffer.from(message) : message
   }
 
+  /** To be called after that. */
   afterSend (): void {
     if (this.#raw.writableLength >= MAX_CORKED_BYTES) this.#flush()
   }

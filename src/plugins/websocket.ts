@@ -151,7 +151,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const writer = new WebSocketWriter(socket, raw, batch)
+        const writer = new WebSocketWriter(socket, raw, batch, reading.memory)
         const reader = new WebSocketReader(socket, raw, writer, reading)
         const connection = connections.open(endpoint, peer, writer, before?.id)
         const session = new WebSocketSession(socket, raw, reader, writer, peer, connection, runner)

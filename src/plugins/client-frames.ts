@@ -1,6 +1,6 @@
 /** What a WebSocket client sent, cut at the borders of its frames: messages that are one whole frame, and all else, which is for ws. */
 import { MIN_KEPT_BYTES, type FrameMemory } from './frame-memory.ts'
-import { BINARY, CLOSE, CONTINUATION, FIN, FIN_BINARY, FIN_TEXT, frameBytes, headBytes, isBroken, MIN_FRAME_BYTES, OPCODE, TEXT } from './frame-head.ts'
+import { CLOSE, FIN, FIN_BINARY, FIN_TEXT, frameBytes, headBytes, isBroken, MASKED, MIN_FRAME_BYTES, OPCODE } from './frame-head.ts'
 
 /** A longer message is left to ws, which takes it as it comes. */
 const MAX_MESSAGE_BYTES = 1_048_576
@@ -61,7 +61,7 @@ export class ClientFrames {
 
   #isMessage (bytes: Buffer, at: number): boolean {
     const first = bytes[at]
-    return (first === FIN_BINARY || first === FIN_TEXT) && !this.#isInMessage
+    return (first === FIN_BINARY || first === FIN_TEXT) && ((bytes[at + 1] as number) & MASKED) !== 0 && !this.#isInMessage
   }
 
   #isAllowed (bytes: Buffer, at: number, size: number): boolean {
@@ -84,9 +84,9 @@ export class ClientFrames {
         at = from = at + this.#fill(this.#coming, bytes, at, holder)
         continue
       }
-      const isMessages = this.#left === 0 && this.messageAt(bytes, at, bytes.length) > 0
-      const to = isMessages ? this.#walkMessages(bytes, at) : this.#walkRest(bytes, at)
-      if (to > at) holder.addRun(isMessages ? to - at : at - to)
+      const messagesTo = this.#left > 0 ? at : this.#walkMessages(bytes, at)
+      const to = messagesTo > at ? messagesTo : this.#walkRest(bytes, at)
+      if (to > at) holder.addRun(messagesTo > at ? to - at : at - to)
       else if (!this.#coming) {
         holdUntilHere()
         this.#head = Buffer.from(bytes.subarray(at))
@@ -99,7 +99,11 @@ export class ClientFrames {
 
   #walkMessages (bytes: Buffer, from: number): number {
     let at = from
-    for (let size = this.messageAt(bytes, at, bytes.length); size > 0; size = this.messageAt(bytes, at, bytes.length)) at += size
+    let size: number
+    do {
+      size = this.messageAt(bytes, at, bytes.length)
+      at += size
+    } while (size > 0)
     return at
   }
 
@@ -127,7 +131,7 @@ export class ClientFrames {
       if (this.#coming) return false
     }
     const opcode = first & OPCODE
-    if (opcode === CONTINUATION || opcode === TEXT || opcode === BINARY) this.#isInMessage = (first & FIN) === 0
+    if (opcode < CLOSE) this.#isInMessage = (first & FIN) === 0
     // Nothing counts after it (section 5.5.1).
     this.#left = opcode === CLOSE ? Infinity : size
     return true

@@ -8,9 +8,9 @@ export const MIN_FRAME_BYTES = 2 + MASK_BYTES
 
 export const FIN = 0x80
 export const OPCODE = 0x0f
-export const CONTINUATION = 0
-export const TEXT = 1
-export const BINARY = 2
+const CONTINUATION = 0
+const TEXT = 1
+const BINARY = 2
 /** This opcode and the two after it are control frames, whose payload has 125 bytes at most (section 5.5). */
 export const CLOSE = 8
 const PONG = 10
@@ -20,7 +20,7 @@ export const FIN_TEXT = FIN | TEXT
 export const FIN_BINARY = FIN | BINARY
 
 const RSV = 0x70
-const MASKED = 0x80
+export const MASKED = 0x80
 /** Lengths that stand for one of two or of eight bytes that follow. */
 const TWO_BYTES = 126
 const EIGHT_BYTES = 127
@@ -40,16 +40,13 @@ export function isBroken (first: number, second: number, isInMessage: boolean): 
 }
 
 /**
- * The size of the frame that begins at `at`, in bytes; 0 if that is not known yet, Infinity for what no client may send: ws ends the
- * connection for it.
+ * The size of the frame that begins at `at` and is not broken, in bytes; 0 if that is not known yet.
  * @param end behind the last byte that has come.
  */
 export function frameBytes (bytes: Buffer, at: number, end: number): number {
   const there = end - at
   if (there < 2) return 0
-  const second = bytes[at + 1] as number
-  if (((bytes[at] as number) & RSV) !== 0 || (second & MASKED) === 0) return Infinity
-  const length = second & ~MASKED
+  const length = (bytes[at + 1] as number) & ~MASKED
   if (length < TWO_BYTES) return MIN_FRAME_BYTES + length
   if (length < EIGHT_BYTES) return there < 4 ? 0 : MIN_FRAME_BYTES + 2 + bytes.readUInt16BE(at + 2)
   return there < MAX_BEFORE_MASK ? 0 : MAX_HEAD_BYTES + Number(bytes.readBigUInt64BE(at + 2))

@@ -1,5 +1,6 @@
-/** A UDP socket, and where Node.js keeps what it is inside. */
+/** A UDP socket, where Node.js keeps what it is inside, and how that is tried out. */
 import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
 
 /** Node.js documents none of its methods. */
 export interface UdpHandle {
@@ -27,4 +28,35 @@ export function handleOf (socket: Socket): (() => UdpHandle | undefined) | undef
 export function socketFor (address: string): Socket {
   const [type, family] = address.includes(':') ? ['udp6', 6] as const : ['udp4', 4] as const
   return createSocket({ type, lookup: (host, _options, done) => done(null, host, family) })
+}
+
+export interface Trial {
+  readonly socket: Socket
+  readonly port: number
+  /** What the socket has been sent, as text. */
+  readonly told: string[]
+  /** Aborted when the time is over. */
+  readonly signal: AbortSignal
+}
+
+/** Tries something with a socket that is bound to an address, and closes it. False where it is not done within `ms`, or fails. */
+export async function tryOut (address: string, ms: number, succeeds: (trial: Trial) => Promise<boolean>): Promise<boolean> {
+  const socket = socketFor(address)
+  const late = new AbortController()
+  const { signal } = late
+  // Not AbortSignal.timeout: a socket that is stopped keeps no process alive.
+  const timer = setTimeout(() => late.abort(), ms)
+  const told: string[] = []
+  try {
+    socket.on('error', () => late.abort()).on('message', (message) => told.push(String(message)))
+    const listening = once(socket, 'listening', { signal })
+    socket.bind({ address, port: 0 })
+    await listening
+    return await succeeds({ socket, port: socket.address().port, told, signal })
+  } catch {
+    return false
+  } finally {
+    clearTimeout(timer)
+    socket.close()
+  }
 }

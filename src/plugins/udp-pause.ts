@@ -2,7 +2,7 @@
 import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
-import { handleOf, socketFor } from './udp-handle.ts'
+import { handleOf, tryOut } from './udp-handle.ts'
 
 export interface Pause {
   /** No further datagram is told, not even one that has come already, until `start`: they wait in the system's buffer. */
@@ -32,37 +32,16 @@ const TEST_MS = 5000
 const TURNS = 5
 
 /** Whether `pauseOf` does what it says within `ms`: of two datagrams the second one comes after `start`, and not before. */
-export async function works (pauseOf: PauseOf, address: string, ms = TEST_MS): Promise<boolean> {
-  const socket = socketFor(address)
-  const late = new AbortController()
-  const { signal } = late
-  // Not AbortSignal.timeout: a socket that is stopped keeps no process alive.
-  const timer = setTimeout(() => late.abort(), ms)
-  const told: string[] = []
-  let pause: Pause | undefined
-  try {
-    socket.on('error', () => late.abort()).on('message', (message) => {
-      told.push(String(message))
-      pause?.stop()
-    })
-    const listening = once(socket, 'listening', { signal })
-    socket.bind({ address, port: 0 })
-    await listening
-    pause = pauseOf(socket)
-    if (!pause) return false
-    const { port } = socket.address()
-    for (const text of ['one', 'two']) await new Promise<void>((resolve, reject) => { socket.send(text, port, address, (error) => { if (error) reject(error); else resolve() }) })
-    while (told.length === 0) await delay(1, undefined, { signal })
-    for (let i = 0; i < TURNS; i++) await nextTurn()
-    if (told.join() !== 'one') return false
-    const second = once(socket, 'message', { signal })
-    pause.start()
-    await second
-    return told.join() === 'one,two'
-  } catch {
-    return false
-  } finally {
-    clearTimeout(timer)
-    socket.close()
-  }
-}
+export const works = (pauseOf: PauseOf, address: string, ms = TEST_MS): Promise<boolean> => tryOut(address, ms, async ({ socket, port, told, signal }) => {
+  const pause = pauseOf(socket)
+  if (!pause) return false
+  socket.on('message', () => pause.stop())
+  for (const text of ['one', 'two']) await new Promise<void>((resolve, reject) => { socket.send(text, port, address, (error) => { if (error) reject(error); else resolve() }) })
+  while (told.length === 0) await delay(1, undefined, { signal })
+  for (let i = 0; i < TURNS; i++) await nextTurn()
+  if (told.join() !== 'one') return false
+  const second = once(socket, 'message', { signal })
+  pause.start()
+  await second
+  return told.join() === 'one,two'
+})

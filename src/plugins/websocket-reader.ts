@@ -1,14 +1,13 @@
-/** Hands on what a WebSocket client sent, in slices: messages that are one frame to the session, all else to ws. */
+/** Hands on what a WebSocket client sent, in slices and in its turn. */
 import type { Socket } from 'node:net'
-import type { Writable } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Turn } from '../turn.ts'
 import { ClientFrames, type Holder } from './client-frames.ts'
-import { FIN_TEXT, frameBytes, headBytes } from './frame-head.ts'
+import { frameBytes } from './frame-head.ts'
 import type { FrameMemory } from './frame-memory.ts'
+import { MessageDelivery, type MessageTaker } from './message-delivery.ts'
 import type { ReadInto } from './read-into.ts'
 import { MIN_SLICE_BYTES, SliceReader } from './slice-reader.ts'
-import { isText, unmask } from './unmask.ts'
 import type { WebSocketWriter } from './websocket-writer.ts'
 
 const FIRST_SLICE_BYTES = 4096
@@ -24,24 +23,13 @@ export interface WebSocketReading {
   readonly maxMessageBytes: number
 }
 
-export interface MessageTaker {
-  /** Whether it is done with a message when `take` returns, but for what it has sent to this client. */
-  readonly isBorrowing: boolean
-  take (message: Buffer, isBinary: boolean): void
-}
-
-/** ws keeps what it parses a client's bytes with to itself. */
-type ParsedSocket = WebSocket & { readonly _receiver?: Writable }
-
 export class WebSocketReader extends SliceReader implements Holder {
   readonly #socket: WebSocket
   readonly #writer: WebSocketWriter
   readonly #frames: ClientFrames
-  #taker: MessageTaker | undefined
+  readonly delivery: MessageDelivery
   /** Of what is held, in its order: bytes of whole messages, and as negative numbers bytes for ws. */
   readonly #runs: number[] = []
-  /** Given to ws, of which it has made no message yet. */
-  #givenBytes = 0
   #isStopped = false
   /** Whether it is not read until its turn, and how long the read before that took. */
   #isReadStopped = false
@@ -52,12 +40,13 @@ export class WebSocketReader extends SliceReader implements Holder {
     this.#socket = socket
     this.#writer = writer
     this.#frames = new ClientFrames(frames, maxMessageBytes)
+    this.delivery = new MessageDelivery(socket, raw, writer)
   }
 
   /** @param early what came before it was a WebSocket. */
   start (readInto: ReadInto, early: Buffer, taker: MessageTaker): void {
     const { raw } = this
-    this.#taker = taker
+    this.delivery.taker = taker
     const unread = raw.read() as Buffer | null
     if (!readInto(raw, this)) {
       for (const chunk of [unread, early]) if (chunk) raw.unshift(chunk)
@@ -81,12 +70,7 @@ export class WebSocketReader extends SliceReader implements Holder {
 
   /** What is held of a message that has not come whole. */
   get unfinishedBytes (): number {
-    return this.#frames.comingBytes + this.#givenBytes
-  }
-
-  /** To be called when ws has made something of what it was given. */
-  onParsed (bytes = Infinity): void {
-    this.#givenBytes = Math.max(0, this.#givenBytes - bytes)
+    return this.#frames.comingBytes + this.delivery.givenBytes
   }
 
   /** Nothing more than the piece at hand is handed on, and what came is kept unread, until `go`. */
@@ -143,40 +127,10 @@ export class WebSocketReader extends SliceReader implements Holder {
     while (at < most && !this.#isStopped && !this.raw.destroyed) {
       const size = this.#frames.messageAt(bytes, at, end)
       if (size === 0) break
-      this.#tell(bytes, at, size, this.#taker?.isBorrowing !== true)
+      this.delivery.tell(bytes, at, size, !this.delivery.isBorrowing)
       at += size
     }
     return at
-  }
-
-  /** @param isToCopy whether the memory is read into again, and the message may be kept. */
-  #tell (bytes: Buffer, at: number, size: number, isToCopy: boolean): void {
-    if (this.#hasRefused) return this.#give(bytes.subarray(at, at + size))
-    const from = at + headBytes(bytes[at + 1] as number)
-    const to = at + size
-    const isBeyondAscii = unmask(bytes, from, to)
-    const payload = bytes.subarray(from, to)
-    const isBinary = bytes[at] !== FIN_TEXT
-    if (isBinary || isText(payload, isBeyondAscii)) {
-      this.#taker?.take(isToCopy ? Buffer.from(payload) : payload, isBinary)
-      return
-    }
-    // ws says what is wrong with it, and ends the connection.
-    unmask(bytes, from, to)
-    this.#give(bytes.subarray(at, to))
-  }
-
-  /** Whether ws has found something wrong: it does not say so at once. */
-  get #hasRefused (): boolean {
-    const { _receiver: receiver } = this.#socket as ParsedSocket
-    return receiver?.errored !== null
-  }
-
-  /** To ws, as long as it listens: not after a close frame, nor after a broken one. */
-  #give (bytes: Buffer): void {
-    this.#writer.cork()
-    this.#givenBytes += bytes.length
-    this.raw.emit('data', bytes)
   }
 
   protected get isTaking (): boolean {
@@ -213,11 +167,11 @@ export class WebSocketReader extends SliceReader implements Holder {
     const left = run < 0 ? run + piece.length : run - piece.length
     if (left === 0) this.#runs.shift()
     else this.#runs[0] = left
-    if (run < 0) this.#give(piece)
+    if (run < 0) this.delivery.give(piece)
     else {
       for (let at = 0, size: number; at < piece.length && !this.raw.destroyed; at += size) {
         size = frameBytes(piece, at, piece.length)
-        this.#tell(piece, at, size, false)
+        this.delivery.tell(piece, at, size, false)
       }
       this.#frames.onTaken(piece)
     }
@@ -226,7 +180,7 @@ export class WebSocketReader extends SliceReader implements Holder {
   protected override endSlice (): void {
     this.#writer.end()
     // What is not sent yet is still read from it.
-    this.#frames.giveBackTaken(this.#taker?.isBorrowing === true && this.raw.writableLength === 0)
+    this.#frames.giveBackTaken(this.delivery.isBorrowing && this.raw.writableLength === 0)
   }
 
   protected override arrange (): void {
@@ -243,7 +197,7 @@ export class WebSocketReader extends SliceReader implements Holder {
 
   #onPlainData (chunk: Buffer): void {
     this.now = performance.now()
-    this.#givenBytes += chunk.length
+    this.delivery.givenBytes += chunk.length
     this.#writer.beginPlain()
   }
 }

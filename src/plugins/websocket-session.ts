@@ -6,7 +6,8 @@ import type { Connection } from '../connections.ts'
 import { Bucket } from '../rates.ts'
 import type { Member } from '../roster.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
-import type { MessageTaker, WebSocketReader } from './websocket-reader.ts'
+import type { MessageTaker } from './message-delivery.ts'
+import type { WebSocketReader } from './websocket-reader.ts'
 import type { WebSocketWriter } from './websocket-writer.ts'
 
 /* Close codes: RFC 6455, section 7.4.1, and its registry. */
@@ -150,7 +151,7 @@ export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
   }
 
   onControl (data: Buffer): void {
-    this.#reader.onParsed(CONTROL_HEADER_BYTES + data.length)
+    this.#reader.delivery.onParsed(CONTROL_HEADER_BYTES + data.length)
     // ws has just ended it, and says so nowhere else.
     if (this.#raw.destroyed && !this.connection.isEnding) return this.connection.crossed('WS_MAX_PONGS')
     if (!this.#isTooFast()) this.#isAlive = true
@@ -158,7 +159,7 @@ export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
 
   /** A message that ws has put together. */
   onMessage (data: RawData, isBinary: boolean): void {
-    this.#reader.onParsed()
+    this.#reader.delivery.onParsed()
     this.take(data as Buffer, isBinary) // binaryType is nodebuffer, ws's default
   }
 

@@ -14,10 +14,11 @@ import { LimitError } from '../limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../origin.ts'
 import { Roster } from '../roster.ts'
 import type { WebSocketService } from '../service.ts'
-import { SHARE_MS, Turn, type Waiter } from '../turn.ts'
+import { SHARE_MS, Turn } from '../turn.ts'
 import { AnswerBatch } from './answer-batch.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketReader, type WebSocketReading } from './websocket-reader.ts'
 import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
@@ -29,8 +30,6 @@ const RETRY_MS = 1000
 /** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
 const MAX_PIECES = 32_768
 const READ_BYTES = 65_536
-/** So many take less than a protocol's share. */
-const PINGS_AT_ONCE = 16
 /** With one share a turn, a third of 64 clients that send a message each had theirs copied, to wait for the next one: each cost a quarter more. */
 const ALONE_SHARES = 2
 const NO_HEAD = Buffer.alloc(0)
@@ -163,29 +162,6 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     })
   }
 })
-
-/** Pings everybody, so many in each turn as there is time for: 15,000 pings at once held the loop for a fifth of a second. */
-class Heartbeat implements Waiter {
-  readonly #turn: Turn
-  readonly #sessions: Roster<WebSocketSession>
-  readonly #toPing: WebSocketSession[]
-
-  constructor (turn: Turn, sessions: Roster<WebSocketSession>) {
-    this.#turn = turn
-    this.#sessions = sessions
-    this.#toPing = [...sessions]
-  }
-
-  onTurn (): void {
-    for (let i = 0; i < PINGS_AT_ONCE; i++) {
-      const session = this.#toPing.pop()
-      if (!session) return
-      // It may have been closed since the beat began.
-      if (this.#sessions.has(session)) session.ping()
-    }
-    this.#turn.wait(this)
-  }
-}
 
 /**
  * Lets go of the handshake's request and its answer, which the plugin and Node.js keep as long as the WebSocket lives, by a

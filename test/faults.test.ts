@@ -232,6 +232,7 @@ for (const [title, make] of [['stands still', () => stopped], ['is cut off', cut
     }
 
     await t.test('is ended by the time limits', async (t) => {
+      t.teardown(() => { ip(`-n ${way.prefix.at(-1)} link set inside up`) })
       const { app, endpoint, target, log } = await serverFor(t, {
         HOST: way.host,
         WS_PING_MS: '500',
@@ -248,8 +249,6 @@ for (const [title, make] of [['stands still', () => stopped], ['is cut off', cut
       const reasons = log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
       t.same(reasons.filter((reason) => /^(echo|ws)/.test(reason)).sort(), ['echo: idle: TCP_IDLE_MS', 'echo: idle: TCP_IDLE_MS', 'ws-echo: no pong: WS_PING_MS'])
       t.notOk(log.some(isError), 'nothing is logged as an error')
-      child.kill('SIGKILL')
-      ip(`-n ${way.prefix.at(-1)} link set inside up`)
     })
 
     await t.test('does not hold a drain', async (t) => {

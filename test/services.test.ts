@@ -333,6 +333,32 @@ t.test('refusals are logged at most once a second, and counted', async (t) => {
 })
 
 t.test('TCP', async (t) => {
+  await t.test('a client that was not silent while the loop stood still is ended when it falls silent', async (t) => {
+    const { target, endpoint, log } = await serverFor(t, { TCP_IDLE_MS: '2000' })
+    const echo = endpoint('echo')
+    const socket = await connect(target('echo'))
+    socket.pause()
+    const sent = 16 * 1_048_576
+    socket.write(Buffer.alloc(sent))
+    // More than the system takes: from now on Node.js's own timer is asked.
+    await settled(() => echo.bytesOut)
+    t.ok(echo.bytesIn < sent, 'its answers wait')
+    let received = 0
+    socket.on('data', ({ length }: Buffer) => { received += length }).resume()
+    await until(() => received === sent, 'all is answered')
+    await new Promise<void>((resolve) => {
+      setImmediate(() => {
+        socket.write('x')
+        // Its timer comes before its byte.
+        for (const until = performance.now() + 2300; performance.now() < until;);
+        resolve()
+      })
+    })
+    await until(() => received === sent + 1, 'it is answered')
+    await until(() => echo.open === 0, 'it is ended')
+    t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
+  })
+
   await t.test('a silent client is ended after TCP_IDLE_MS', async (t) => {
     const { target, log } = await serverFor(t, { TCP_IDLE_MS: '100' })
     await readAll(await connect(target('echo'), { allowHalfOpen: true }))

@@ -29,7 +29,7 @@ export function capConnections (server: Server, max: number, onRefused: (peer: s
 export function endIfSilent (socket: Socket, end: () => void): void {
   const { bytesRead } = socket
   // After the reads of this turn of the loop.
-  setImmediate(() => { if (socket.bytesRead === bytesRead) end() })
+  setImmediate(() => { if (socket.bytesRead === bytesRead && !socket.destroyed) end() })
 }
 
 /** Stops accepting at once; resolves when the last connection is gone. A server that never listened is closed already. */

@@ -139,16 +139,17 @@ export class TcpSession implements TcpClient, Taker, Member {
       this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
     }
     // Not one that has a timer of its own.
-    if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.#endIdle()
+    if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.endIdle()
     return false
   }
 
   /** From now on Node.js's timer, which knows how much of a write the client has taken. */
   #watchProgress (): void {
-    if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs, () => this.#endIdle())
+    // Not setTimeout's own callback: that comes once, and the first time it may find a client that was not silent.
+    if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs).on('timeout', onTimeout)
   }
 
-  #endIdle (): void {
+  endIdle (): void {
     endIfSilent(this.#socket, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle'))
   }
 
@@ -209,4 +210,5 @@ const NOTHING: TcpReceiver = {}
 function onError (this: SessionSocket, error: Error): void { this.session?.connection.failed(error) }
 function onFin (this: SessionSocket): void { this.session?.onFin() }
 function onFinSent (this: SessionSocket): void { this.session?.onFinSent() }
+function onTimeout (this: SessionSocket): void { this.session?.endIdle() }
 function onClosed (this: SessionSocket): void { this.session?.onClosed() }

@@ -23,6 +23,9 @@ const frame = (opcode: number, bytes: Buffer): Buffer => Buffer.from(frameText(o
 /** The head of a frame of so many bytes, and the first of them. */
 const begun = (bytes: number, first: number): Buffer => Buffer.from(frameText(BINARY, 'x'.repeat(first), { claimed: BigInt(bytes) }), 'latin1')
 
+/** So many of 1 MiB, with the heads of their frames. */
+const MOST = Math.floor(MAX_UNFINISHED_BYTES / MIB) - 1
+
 t.test('memory', async (t) => {
   t.test('is used again for a frame of its size, and never by two', async (t) => {
     const memory = new FrameMemory()
@@ -44,7 +47,7 @@ t.test('memory', async (t) => {
     const memory = new FrameMemory()
     const frames: Buffer[] = []
     for (let next = memory.begin(MIB); next; next = memory.begin(MIB)) frames.push(next)
-    t.equal(frames.length, Math.floor(MAX_UNFINISHED_BYTES / MIB) - 1)
+    t.equal(frames.length, MOST)
     memory.finish(frames[0] as Buffer)
     t.ok(memory.begin(MIB))
     t.notOk(memory.begin(MIB))
@@ -52,14 +55,14 @@ t.test('memory', async (t) => {
 
   t.test('is kept for the next ones up to a limit, and let go', async (t) => {
     const memory = new FrameMemory()
-    const frames = Array.from({ length: 20 }, () => {
+    const frames = Array.from({ length: 2 * MOST }, () => {
       const one = memory.begin(MIB) as Buffer
       memory.finish(one)
       return one
     })
     for (const one of frames) memory.giveBack(one)
     const kept = new Set(frames.map(({ buffer }) => buffer))
-    const again = Array.from({ length: 7 }, () => memory.begin(MIB)?.buffer as ArrayBuffer)
+    const again = Array.from({ length: MOST }, () => memory.begin(MIB)?.buffer as ArrayBuffer)
     t.ok(again.every((buffer) => kept.has(buffer)))
     for (const buffer of again) memory.finish(Buffer.from(buffer))
     t.notOk(kept.has(memory.begin(MIB)?.buffer as ArrayBuffer), 'no more than that')
@@ -73,6 +76,50 @@ t.test('memory', async (t) => {
     memory.clear()
     t.notOk(kept.has(memory.begin(MIB)?.buffer as ArrayBuffer))
   })
+
+  t.test('that nobody has needed for a while is let go', async (t) => {
+    const memory = new FrameMemory()
+    const begin = (count: number) => Array.from({ length: count }, () => memory.begin(MIB) as Buffer)
+    const giveBack = (frames: Buffer[]) => {
+      for (const one of frames) memory.finish(one)
+      for (const one of frames) memory.giveBack(one)
+    }
+    const first = begin(6)
+    giveBack(first)
+    const known = new Set(first.map(({ buffer }) => buffer))
+    const kept = () => {
+      const again = begin(6)
+      giveBack(again)
+      return again.filter(({ buffer }) => known.has(buffer)).length
+    }
+    memory.trim()
+    t.equal(kept(), 6, 'it was in use since')
+    memory.trim()
+    giveBack(begin(2))
+    giveBack(begin(1))
+    memory.trim()
+    t.equal(kept(), 2, 'as much as was in use at once')
+    memory.trim()
+    memory.trim()
+    memory.trim()
+    t.equal(kept(), 0)
+    const all = begin(MOST)
+    giveBack(all)
+    const largest = new Set(all.map(({ buffer }) => buffer))
+    t.ok(begin(MOST).every(({ buffer }) => largest.has(buffer)), 'what was let go counts no more')
+  })
+})
+
+t.test('each beat lets go of memory that nobody has needed since the last one', async (t) => {
+  const { trim } = FrameMemory.prototype
+  let trims = 0
+  FrameMemory.prototype.trim = function () {
+    trims++
+    trim.call(this)
+  }
+  t.teardown(() => { FrameMemory.prototype.trim = trim })
+  await serverFor(t, { WS_PING_MS: '1000' })
+  await until(() => trims >= 2, 'two beats')
 })
 
 t.test('memory of one size gives way to that of another', async (t) => {
@@ -82,7 +129,7 @@ t.test('memory of one size gives way to that of another', async (t) => {
     memory.finish(one)
     return one
   })
-  for (const one of begun(MIB, 8)) memory.giveBack(one)
+  for (const one of begun(MIB, MOST + 1)) memory.giveBack(one)
   const small = begun(60_000, 60)
   for (const one of small) memory.giveBack(one)
   const kept = new Set(small.map(({ buffer }) => buffer))
@@ -205,18 +252,18 @@ t.test('clients whose messages never end hold up nobody, and what they held is t
   }
   for (let round = 1; round <= 2; round++) {
     seen.begun = seen.refused = seen.givenBack = 0
-    const stuck = await Promise.all(Array.from({ length: 10 }, async () => {
+    const stuck = await Promise.all(Array.from({ length: MOST + 3 }, async () => {
       const socket = await connect(server.target('http'))
       socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), begun(MIB, 5000)]))
       return socket
     }))
     await until(() => seen.begun + seen.refused === stuck.length, 'all have begun')
-    t.equal(seen.begun, 7, `round ${round}`)
+    t.equal(seen.begun, MOST, `round ${round}`)
     t.ok(await echo(), 'another is served')
-    t.equal(seen.begun, 7, 'without that memory')
+    t.equal(seen.begun, MOST, 'without that memory')
     for (const socket of stuck) socket.destroy()
     await until(() => server.endpoint('ws-echo').open === 0, 'they are gone')
-    t.equal(seen.givenBack, 7, 'and what they had can be used again')
+    t.equal(seen.givenBack, MOST, 'and what they had can be used again')
   }
 })
 

@@ -460,8 +460,8 @@ t.test('UDP', async (t) => {
     chargen.close()
   })
 
-  t.ok(['224.0.0.1', '239.1.1.1', '255.255.255.255', '0.0.0.0', 'ff02::1'].every(isMulticastOrBroadcast))
-  t.notOk(['127.0.0.1', '192.0.2.1', '223.255.255.255', '::1', 'fe80::1'].some(isMulticastOrBroadcast))
+  t.ok(['224.0.0.1', '239.1.1.1', '255.255.255.255', '224.0.0.0', '0.0.0.0', '0.1.2.3', 'ff02::1', 'FF02::1'].every(isMulticastOrBroadcast))
+  t.notOk(['127.0.0.1', '192.0.2.1', '20.0.0.1', '223.255.255.255', '::1', '2001:db8::2', 'fd00::1', 'fe80::1'].some(isMulticastOrBroadcast))
 })
 
 /** An app of these services alone, each on a free port. */

@@ -62,6 +62,22 @@ t.test('a turn', async (t) => {
     await nextTurn()
   })
 
+  t.test('that is begun counts however long one piece takes', async (t) => {
+    const turn = new Turn(100, { aloneMs: 200 })
+    turn.begin(1000)
+    turn.begin(1199)
+    t.notOk(turn.isOver)
+    turn.begin(1200)
+    t.ok(turn.isOver)
+    await nextTurn()
+    turn.begin(2000)
+    t.notOk(turn.isOver)
+    turn.begin(5000)
+    t.ok(turn.isOver)
+    await nextTurn()
+    t.notOk(turn.isOver)
+  })
+
   t.test('serves one at least, however long that takes', async (t) => {
     const turn = new Turn(1)
     let served = 0

@@ -8,7 +8,7 @@ import type { Endpoint, EndpointDescription } from '../endpoint.ts'
 import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
 import { Roster } from '../roster.ts'
-import { SHARE_MS, Turn } from '../turn.ts'
+import { ALONE_MS, SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { HTTP_READ_BYTES, HttpReader } from './http-reader.ts'
 import { HttpSession, sessionOf } from './http-session.ts'
@@ -39,8 +39,6 @@ const DESCRIPTION: EndpointDescription = {
 const SWEEP_MS = 1000
 /** With one share a turn beside others its flood is a quarter slower, with four the others wait twice as long. */
 const SHARES = 2
-/** With one a turn, 6 of 64 clients were served in each, and the others' requests copied: a request cost a quarter more, and with four 4 % more. */
-const ALONE_SHARES = 8
 
 export const http = fastifyPlugin(async function http (app) {
   const { config, connections } = app
@@ -51,7 +49,7 @@ export const http = fastifyPlugin(async function http (app) {
   /** Where HTTP has one port; asking a connection for its own is a system call. */
   let sole: Endpoint | undefined
   const gate = new Gate(config.http)
-  const turn = new Turn(SHARES * SHARE_MS, { aloneMs: ALONE_SHARES * SHARE_MS, presence: app.presence })
+  const turn = new Turn(SHARES * SHARE_MS, { aloneMs: ALONE_MS, presence: app.presence })
   const memory = Buffer.allocUnsafeSlow(HTTP_READ_BYTES)
   let isDraining = false
 

@@ -7,7 +7,7 @@ import type { Endpoint } from '../endpoint.ts'
 import { printable } from '../printable.ts'
 import { Bucket, Rates } from '../rates.ts'
 import type { UdpService } from '../service.ts'
-import { SHARE_MS, Turn } from '../turn.ts'
+import { ALONE_MS, SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { socketFor } from './udp-handle.ts'
 import { pauseOf, works, type Pause } from './udp-pause.ts'
@@ -16,8 +16,6 @@ import { plainSenderOf, senderOf, works as sends, type OnSent, type Sender } fro
 /** Replies that the kernel has not taken yet, in bytes; more are dropped. */
 const MAX_UNSENT_BYTES = 262_144
 const WELL_KNOWN_PORTS = 1024
-/** To stop a socket and start it again costs as much as three datagrams: with one share a turn each cost a quarter more. */
-const ALONE_SHARES = 2
 
 /** A service on one of its ports. */
 interface Served {
@@ -32,7 +30,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const { config, connections, feed } = app
   const sockets = new Map<Endpoint, Socket>()
   const rates = new Rates(config.udp.rate, config.maxAddresses)
-  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_SHARES * SHARE_MS, presence: app.presence })
+  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_MS, presence: app.presence })
   const isAble = await works(pauseOf, reachable(config.host))
   if (!isAble) app.log.warn('this Node.js has no way to stop a UDP socket: a flood of datagrams delays all others')
   const isDirect = await sends(senderOf, reachable(config.host))
@@ -40,8 +38,9 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
   /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
-  function excess (source: string, peer: string, now: number): string | undefined {
-    if (app.loop.probePeers.has(peer)) return
+  function excess (source: string, from: RemoteInfo, now: number): string | undefined {
+    // Most often there is no probe, and no need for its address as text.
+    if (app.loop.probePeers.size > 0 && app.loop.probePeers.has(peerOf(from))) return
     if (!rates.take(source, now)) return 'UDP_RATE'
     if (!total.take(now)) return 'UDP_TOTAL_RATE'
   }
@@ -56,15 +55,14 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
 
   function onMessage ({ service, endpoint, sender, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
     const address = unmapped(from.address)
-    const peer = formatAddress(address, from.port)
     endpoint.total++
     endpoint.bytesIn += message.length
-    if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peer, message.length))
+    if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peerOf(from), message.length))
     const source = network(address)
-    const tooMany = excess(source, peer, now)
-    if (tooMany) return connections.refuse(endpoint, tooMany, peer)
+    const tooMany = excess(source, from, now)
+    if (tooMany) return connections.refuse(endpoint, tooMany, peerOf(from))
     const log = (text: string) => {
-      if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
+      if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer: peerOf(from), bytes: message.length }, printable(text))
     }
     let answer: Uint8Array | string | void
     try {
@@ -77,11 +75,11 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const reason = refusal(message, from, address) ??
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
       (sender.unsentBytes > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
-    if (reason) return connections.refuse(endpoint, reason, peer)
+    if (reason) return connections.refuse(endpoint, reason, peerOf(from))
     sender.send(reply, from.port, from.address, feed.isWatched
       ? (error, bytes) => {
           onSent(error, bytes)
-          if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
+          if (!error) feed.publish(event('send', endpoint, 0, peerOf(from), bytes))
         }
       : onSent)
   }
@@ -130,6 +128,8 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   })
 })
 
+const peerOf = ({ address, port }: RemoteInfo): string => formatAddress(unmapped(address), port)
+
 /** Resolves to the bound port. `::` takes IPv4 datagrams too. */
 function bind (socket: Socket, address: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -143,6 +143,8 @@ function bind (socket: Socket, address: string, port: number): Promise<number> {
 
 /** Of multicast, broadcast or no host at all: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
 export function isMulticastOrBroadcast (address: string): boolean {
+  // Most begin with a digit that none of these has, and reading the number would be the dearest part of an answer's guard.
+  if (!'02fF'.includes(address[0] ?? '')) return false
   if (address.includes(':')) return /^ff/i.test(address)
   const first = Number(address.slice(0, address.indexOf('.')))
   return first >= 224 || first === 0

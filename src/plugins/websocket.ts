@@ -14,7 +14,7 @@ import { LimitError } from '../limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../origin.ts'
 import { Roster } from '../roster.ts'
 import type { WebSocketService } from '../service.ts'
-import { SHARE_MS, Turn } from '../turn.ts'
+import { ALONE_MS, SHARE_MS, Turn } from '../turn.ts'
 import { AnswerBatch } from './answer-batch.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
@@ -30,15 +30,13 @@ const RETRY_MS = 1000
 /** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
 const MAX_PIECES = 32_768
 const READ_BYTES = 65_536
-/** With one share a turn, a third of 64 clients that send a message each had theirs copied, to wait for the next one: each cost a quarter more. */
-const ALONE_SHARES = 2
 const NO_HEAD = Buffer.alloc(0)
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const sessions = new Roster<WebSocketSession>()
   const gate = new Gate(config.websocket)
-  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_SHARES * SHARE_MS, presence: app.presence })
+  const turn = new Turn(SHARE_MS, { aloneMs: ALONE_MS, presence: app.presence })
   const reading: WebSocketReading = {
     turn,
     memory: Buffer.allocUnsafeSlow(READ_BYTES),
@@ -104,7 +102,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   })
 
   // After the reads of this turn, and what they let wait: where the process was stopped for longer than a beat, the pongs are there, but unread.
-  const beat = () => turn.wait(new Heartbeat(turn, sessions))
+  const beat = () => {
+    turn.wait(new Heartbeat(turn, sessions))
+    reading.frames.trim()
+  }
   const heartbeat = setInterval(() => setImmediate(beat), config.websocket.pingMs).unref()
 
   app.pressure.onMemoryShort = () => {

@@ -129,9 +129,13 @@ t.test('at most 250 events a batch, and what is left out is counted', async (t) 
   sender.connect(server.target('listener').port, '127.0.0.1')
   await once(sender, 'connect')
   const total = server.endpoint('listener')
-  for (let i = 0; i < 2000; i++) sender.send('x')
-  const arrived = await settled(() => total.total)
-  await until(() => seen.events.length + seen.dropped >= arrived, 'all are told of or counted')
+  let arrived = 0
+  // As many as the system keeps; on a busy machine they may come in two batches.
+  for (let tries = 0; tries < 50 && seen.dropped === 0; tries++) {
+    for (let i = 0; i < 2000; i++) sender.send('x')
+    arrived = await settled(() => total.total)
+    await until(() => seen.events.length + seen.dropped >= arrived, 'all are told of or counted')
+  }
   t.equal(seen.events.length + seen.dropped, arrived)
   t.ok(arrived > 250 && seen.dropped > 0, `${arrived} arrived, ${seen.dropped} were left out`)
   sender.close()

@@ -187,10 +187,12 @@ interface Way {
   readonly prefix: readonly string[]
   readonly host: string
   vanish (child: ChildProcess): void
+  /** The next client can be there. */
+  restore (): void
 }
 
 /** A client's process is stopped: its kernel still acknowledges, and nothing else comes from it, no FIN and no RST. */
-const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') } }
+const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') }, restore: () => {} }
 
 /** A client's machine is cut off: not even an acknowledgement comes from it. Undefined where no network may be made. */
 function cutOff (t: Test): Way | undefined {
@@ -211,7 +213,8 @@ function cutOff (t: Test): Way | undefined {
   return {
     prefix: ['ip', 'netns', 'exec', name],
     host: `${subnet}.${first + 1}`,
-    vanish: () => { ip(`-n ${name} link set inside down`) }
+    vanish: () => { ip(`-n ${name} link set inside down`) },
+    restore: () => { ip(`-n ${name} link set inside up`) }
   }
 }
 
@@ -232,7 +235,7 @@ for (const [title, make] of [['stands still', () => stopped], ['is cut off', cut
     }
 
     await t.test('is ended by the time limits', async (t) => {
-      t.teardown(() => { ip(`-n ${way.prefix.at(-1)} link set inside up`) })
+      t.teardown(() => way.restore())
       const { app, endpoint, target, log } = await serverFor(t, {
         HOST: way.host,
         WS_PING_MS: '500',

@@ -16,6 +16,7 @@ const MAX_FREE_BYTES = 33_554_432
 
 /** What is kept of one size. */
 interface Shelf {
+  readonly size: number
   readonly pieces: ArrayBufferLike[]
   /** How many were left when most were in use, since the last `trim`. */
   least: number
@@ -26,7 +27,7 @@ interface Shelf {
  * whole heap for that, some twenty times a second: an echo of 64 KiB cost five times what a bare ws takes for it, and now 0.6 times.
  */
 export class FrameMemory {
-  readonly #shelves = new Map<number, Shelf>(SIZES.map((size) => [size, { pieces: [], least: 0 }]))
+  readonly #shelves = new Map<number, Shelf>(SIZES.map((size) => [size, { size, pieces: [], least: 0 }]))
   #freeBytes = 0
   #unfinishedBytes = 0
 
@@ -58,10 +59,10 @@ export class FrameMemory {
     const shelf = this.#shelves.get(size)
     if (!shelf) return
     // What is used now goes before what was used once.
-    for (const [other, { pieces }] of this.#shelves) {
+    for (const other of this.#shelves.values()) {
       const surplus = this.#freeBytes + size - MAX_FREE_BYTES
       if (surplus <= 0) break
-      if (other !== size) this.#drop(other, Math.min(pieces.length, Math.ceil(surplus / other)))
+      if (other !== shelf) this.#drop(other, Math.min(other.pieces.length, Math.ceil(surplus / other.size)))
     }
     if (this.#freeBytes + size > MAX_FREE_BYTES) return
     this.#freeBytes += size
@@ -70,21 +71,20 @@ export class FrameMemory {
 
   /** To be called now and then: keeps no more than was in use at once since the last time. */
   trim (): void {
-    for (const [size, shelf] of this.#shelves) {
-      this.#drop(size, shelf.least)
+    for (const shelf of this.#shelves.values()) {
+      this.#drop(shelf, shelf.least)
       shelf.least = shelf.pieces.length
     }
   }
 
   /** Keeps nothing for the next ones. */
   clear (): void {
-    for (const [size, { pieces }] of this.#shelves) this.#drop(size, pieces.length)
+    for (const shelf of this.#shelves.values()) this.#drop(shelf, shelf.pieces.length)
   }
 
-  #drop (size: number, count: number): void {
-    const shelf = this.#shelves.get(size) as Shelf
+  #drop (shelf: Shelf, count: number): void {
     shelf.pieces.length -= count
     shelf.least = Math.min(shelf.least, shelf.pieces.length)
-    this.#freeBytes -= count * size
+    this.#freeBytes -= count * shelf.size
   }
 }

@@ -38,9 +38,8 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
   /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
-  function excess (source: string, from: RemoteInfo, now: number): string | undefined {
-    // Most often there is no probe, and no need for its address as text.
-    if (app.loop.probePeers.size > 0 && app.loop.probePeers.has(peerOf(from))) return
+  function excess (source: string, peer: string, now: number): string | undefined {
+    if (app.loop.probePeers.has(peer)) return
     if (!rates.take(source, now)) return 'UDP_RATE'
     if (!total.take(now)) return 'UDP_TOTAL_RATE'
   }
@@ -55,14 +54,15 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
 
   function onMessage ({ service, endpoint, sender, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
     const address = unmapped(from.address)
+    const peer = formatAddress(address, from.port)
     endpoint.total++
     endpoint.bytesIn += message.length
-    if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peerOf(from), message.length))
+    if (feed.isWatched) feed.publish(event('receive', endpoint, 0, peer, message.length))
     const source = network(address)
-    const tooMany = excess(source, from, now)
-    if (tooMany) return connections.refuse(endpoint, tooMany, peerOf(from))
+    const tooMany = excess(source, peer, now)
+    if (tooMany) return connections.refuse(endpoint, tooMany, peer)
     const log = (text: string) => {
-      if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer: peerOf(from), bytes: message.length }, printable(text))
+      if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
     }
     let answer: Uint8Array | string | void
     try {
@@ -75,11 +75,11 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const reason = refusal(message, from, address) ??
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
       (sender.unsentBytes > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
-    if (reason) return connections.refuse(endpoint, reason, peerOf(from))
+    if (reason) return connections.refuse(endpoint, reason, peer)
     sender.send(reply, from.port, from.address, feed.isWatched
       ? (error, bytes) => {
           onSent(error, bytes)
-          if (!error) feed.publish(event('send', endpoint, 0, peerOf(from), bytes))
+          if (!error) feed.publish(event('send', endpoint, 0, peer, bytes))
         }
       : onSent)
   }
@@ -127,8 +127,6 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     await Promise.all([...sockets.values()].map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
   })
 })
-
-const peerOf = ({ address, port }: RemoteInfo): string => formatAddress(unmapped(address), port)
 
 /** Resolves to the bound port. `::` takes IPv4 datagrams too. */
 function bind (socket: Socket, address: string, port: number): Promise<number> {

@@ -5,6 +5,7 @@ import { answerBrokenRequest } from './plugins/broken-request.ts'
 import { core } from './plugins/core.ts'
 import { errors } from './plugins/errors.ts'
 import { http } from './plugins/http.ts'
+import { parsing } from './plugins/http-parser.ts'
 import { httpLimits } from './plugins/http-limits.ts'
 import { loop } from './plugins/loop.ts'
 import { pressure } from './plugins/pressure.ts'
@@ -57,6 +58,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(loop)
   await app.register(pressure)
   await app.register(reading)
+  await app.register(parsing)
   await app.register(http)
   await app.register(httpLimits)
   await app.register(websocket, {

@@ -16,6 +16,7 @@ import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
+import { frame } from './corpus-websocket.ts'
 import { connect, ENV, FREE_PORTS, handshake, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
 
 const MIB = 1_048_576
@@ -92,6 +93,21 @@ t.test('an RST', async (t) => {
         socket.destroy()
         await answersAll(t, target, 'after the malformed frame')
       }
+
+      const accepted = once(app.server, 'connection')
+      const socket = await connect(target('http'))
+      const [accepting] = await accepted as [Socket]
+      const answered = readAll(socket)
+      const opening = Buffer.from(handshake('/ws/echo', 'X-Hold: 1\r\n') + frame(1, 'with it'), 'latin1')
+      const meanwhile = Buffer.from(frame(1, 'meanwhile'), 'latin1')
+      await write(socket, opening)
+      await until(() => held.length === 1, 'the hook runs')
+      await write(socket, meanwhile)
+      await until(() => accepting.bytesRead === opening.length + meanwhile.length, 'it was read')
+      release()
+      await write(socket, Buffer.from(frame(1, 'then') + frame(8, '\x03\xe8'), 'latin1'))
+      t.equal((await answered).toString('latin1').split('\r\n\r\n')[1], '\x81\x07with it\x81\x09meanwhile\x81\x04then\x88\x02\x03\xe8', 'all that was said meanwhile is answered, in order')
+      socket.destroy()
       await until(() => app.endpoints.every(({ open }) => open === 0), 'all are forgotten')
       t.equal(log.filter(({ reason }) => reason === 'WS_ERR_UNEXPECTED_RSV_2_3').length, 2)
       t.notOk(log.some(isError), 'nothing is logged as an error')

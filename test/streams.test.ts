@@ -1,44 +1,20 @@
 /** What makes it fast must not be seen: order, completeness, half-close, RST, readers that are slow or stop, on both ways of reading; and who waits for whom. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { connect as connectSocket, createServer, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { BUFFER_BYTES, MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
 import { TcpReader } from '../src/plugins/tcp-reader.ts'
 import { Presence, Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
-import { connect, handshake, readAll, serverFor, settled, until, type TestServer } from './support.ts'
+import { connect, handshake, readAll, serverFor, settled, until, withInside, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 
-/** The method that reading into memory of ours needs, on the prototype that has it. */
-async function userBufferOwner (): Promise<{ useUserBuffer: unknown }> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const client = connectSocket((server.address() as { port: number }).port, '127.0.0.1')
-  const [socket] = await once(server, 'connection') as [Socket & { _handle: object }]
-  let owner: object | null = socket._handle
-  while (owner && !Object.hasOwn(owner, 'useUserBuffer')) owner = Object.getPrototypeOf(owner) as object | null
-  client.destroy()
-  socket.destroy()
-  server.close()
-  if (!owner) throw new Error('this Node.js has no useUserBuffer')
-  return owner as { useUserBuffer: unknown }
-}
-
 /** A server on a Node.js whose `useUserBuffer` is another. */
-async function withUserBuffer (t: Test, method: unknown): Promise<TestServer> {
-  const owner = await userBufferOwner()
-  const original = owner.useUserBuffer
-  owner.useUserBuffer = method
-  try {
-    return await serverFor(t, SETTINGS)
-  } finally {
-    owner.useUserBuffer = original
-  }
-}
+const withUserBuffer = (t: Test, method: unknown) => withInside('useUserBuffer', method, () => serverFor(t, SETTINGS))
 
 const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to read'))
 

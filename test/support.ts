@@ -1,7 +1,8 @@
 /** A server on free ports for one test, in this process or in one of its own, its log and its feed, and ways to wait for things without guessing how long they take. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { connect as connectSocket, type Socket } from 'node:net'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect as connectSocket, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -58,6 +59,46 @@ export async function serverFor (t: Test, settings: Values = {}): Promise<TestSe
     return found
   }
   return { app, log, events, unsubscribe, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
+}
+
+/** What of Node.js's inside the plugins look for: by the object of a socket that an HTTP server has accepted which has it, itself or by its class. */
+const INSIDE = {
+  /** Reading into memory of ours. */
+  useUserBuffer: (socket: ServerSocket) => socket._handle,
+  /** Stopping the parser. */
+  kOnExecute: (socket: ServerSocket) => socket.parser.constructor
+}
+
+/** A socket that an HTTP server of Node.js has accepted. */
+export type ServerSocket = Socket & {
+  readonly _handle: object
+  readonly parser: Parser
+}
+/** Its callbacks by their numbers. */
+interface Parser extends Record<number, (this: Parser, bytes: Buffer) => void> {
+  readonly constructor: object
+  /** Whether it reads for itself. */
+  readonly _consumed: boolean
+}
+
+/** Does something on a Node.js in which one thing is another. */
+export async function withInside<T> (name: keyof typeof INSIDE, value: unknown, act: () => Promise<T>): Promise<T> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connectSocket((server.address() as AddressInfo).port, '127.0.0.1')
+  const [socket] = await once(server, 'connection') as [ServerSocket]
+  let owner: Record<string, unknown> | null = INSIDE[name](socket) as Record<string, unknown>
+  while (owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner) as Record<string, unknown> | null
+  client.destroy()
+  server.close()
+  if (!owner) throw new Error(`this Node.js has no ${name}`)
+  const original = owner[name]
+  owner[name] = value
+  try {
+    return await act()
+  } finally {
+    owner[name] = original
+  }
 }
 
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */

@@ -1,10 +1,15 @@
-/** Hands Node.js's HTTP parser one request at a time: it would parse all that has come at once, 64 KiB of requests in one go. */
+/**
+ * One HTTP client's requests, one at a time and in their turn. Node.js's parser reads the client for itself as long as each read has
+ * one small request; else it would parse all that has come at once, 64 KiB of requests in one go, so it is handed one after the other.
+ */
 import type { Socket } from 'node:net'
 import type { Turn } from '../turn.ts'
+import type { DirectClient, DirectClients } from './direct-clients.ts'
+import { NOTHING, type HeadTaker, type HttpParser, type Verdict, type WatchParser } from './http-parser.ts'
 import type { ReadInto } from './read-into.ts'
 import { SliceReader } from './slice-reader.ts'
 
-/** What is read at once, and the most that waits for its turn. */
+/** What is read at once, and the most that waits for its turn; where the parser has stopped, what it has read, once: 64 KiB. */
 export const HTTP_READ_BYTES = 4096
 /** Of a long head or of a body, until it is seen how long so much takes. */
 const FIRST_SLICE_BYTES = 1024
@@ -12,20 +17,98 @@ const FIRST_SLICE_BYTES = 1024
 const HEAD_END = Buffer.from('\r\n\r\n')
 /** `GET / HTTP/1.0`: nobody gets a piece for less. */
 const MIN_HEAD_BYTES = 18
+/** The parser took 0.04 ms for so many, of shortest headers. With more in one read it does not read for itself any longer. */
+const MAX_PARSED_BYTES = 2048
 
-export class HttpReader extends SliceReader {
+/** Held in place of a request that was parsed already. */
+const PARSED = Buffer.alloc(1)
+/** Held in place of what is no request: the parser has yet to say so. */
+const BROKEN = Buffer.alloc(1)
+
+/** What all readers share. */
+export interface HttpReading {
+  readonly turn: Turn
+  /** HTTP_READ_BYTES, where the bytes of clients arrive that the parser does not read for itself. */
+  readonly memory: Buffer
+  readonly direct: DirectClients
+  readonly watchParser: WatchParser
+  readonly readHttpInto: ReadInto
+  readonly readInto: ReadInto
+}
+
+export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
+  rosterIndex = -1
+  readonly #reading: HttpReading
+  /** Where it has read for itself. */
+  #parser: HttpParser | undefined
+  #isDirect = false
+  /** Whether the read at hand had a head. */
+  #hasHead = false
   #isLeft = false
   #isStopped = false
   #isResumeAwaited = false
 
-  /** @param memory HTTP_READ_BYTES, where the bytes of all clients arrive. */
-  constructor (raw: Socket, turn: Turn, memory: Buffer) {
-    super(raw, turn, memory, FIRST_SLICE_BYTES)
+  constructor (raw: Socket, reading: HttpReading) {
+    super(raw, reading.turn, reading.memory, FIRST_SLICE_BYTES)
+    this.#reading = reading
   }
 
-  /** @param readHttpInto reads sockets of an HTTP server. Where it cannot, the parser goes on reading for itself. */
-  start (readHttpInto: ReadInto): void {
-    readHttpInto(this.raw, this)
+  /** Where the parser can be neither watched nor handed anything, it goes on as Node.js has it. */
+  start (): void {
+    const { direct, watchParser, readHttpInto } = this.#reading
+    if (direct.hasRoom) this.#parser = watchParser(this.raw, this)
+    if (this.#parser) {
+      this.#isDirect = true
+      direct.add(this)
+    } else readHttpInto(this.raw, this)
+  }
+
+  /** To be called when the socket is closed or given away. */
+  end (): void {
+    this.#reading.direct.delete(this)
+  }
+
+  readForParser (): void {
+    if (!this.#isDirect) return
+    this.#isDirect = false
+    this.#reading.direct.delete(this)
+    if (!this.raw.destroyed) this.#reading.readHttpInto(this.raw, this)
+  }
+
+  onHead (): Verdict {
+    this.turn.begin(performance.now())
+    const isSecond = this.#hasHead || this.heldBytes > 0
+    this.#hasHead = true
+    // What comes after the last answer of this connection is held, and then not taken.
+    if (!isSecond && !this.turn.isOver && !this.raw.writableEnded) return 'serve'
+    this.hold(PARSED)
+    this.arrange()
+    return isSecond ? 'stop' : 'wait'
+  }
+
+  onParsed (bytes: number): void {
+    // A part of a head might have a long one after it.
+    if (!this.#hasHead) this.readForParser()
+    this.#hasHead = false
+    this.#noteParsed(bytes)
+  }
+
+  onStopped (bytes: number, rest: Buffer): void {
+    if (rest.length > 0) this.hold(rest)
+    this.readForParser()
+    this.arrange()
+    this.#noteParsed(bytes)
+  }
+
+  onBroken (bytes: number): void {
+    this.hold(BROKEN)
+    this.readForParser()
+    this.arrange()
+    this.#noteParsed(bytes)
+  }
+
+  #noteParsed (bytes: number): void {
+    if (bytes > MAX_PARSED_BYTES) this.#reading.direct.close()
   }
 
   /**
@@ -34,6 +117,8 @@ export class HttpReader extends SliceReader {
    */
   leave (head: Buffer): void {
     this.#isLeft = true
+    if (this.#isDirect) this.#reading.readInto(this.raw, this)
+    this.#isDirect = false
     const rest = this.letGo()
     for (const chunk of [Buffer.from(head), rest]) if (chunk.length > 0) this.hold(chunk)
   }
@@ -82,7 +167,9 @@ export class HttpReader extends SliceReader {
 
   protected take (piece: Buffer): void {
     // Not what comes after the last answer of this connection.
-    if (!this.raw.writableEnded) this.raw.emit('data', piece)
+    if (this.raw.writableEnded) return
+    if (piece === PARSED) this.#parser?.serveNext()
+    else this.raw.emit('data', piece === BROKEN ? NOTHING : piece)
   }
 
   protected override arrange (): void {

@@ -9,8 +9,9 @@ import { Gate } from '../gate.ts'
 import { printable } from '../printable.ts'
 import { Roster } from '../roster.ts'
 import { ALONE_MS, SHARE_MS, Turn } from '../turn.ts'
+import { DirectClients } from './direct-clients.ts'
 import { endpointsOf } from './endpoints-of.ts'
-import { HTTP_READ_BYTES, HttpReader } from './http-reader.ts'
+import { HTTP_READ_BYTES, HttpReader, type HttpReading } from './http-reader.ts'
 import { HttpSession, sessionOf } from './http-session.ts'
 import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
@@ -50,7 +51,14 @@ export const http = fastifyPlugin(async function http (app) {
   let sole: Endpoint | undefined
   const gate = new Gate(config.http)
   const turn = new Turn(SHARES * SHARE_MS, { aloneMs: ALONE_MS, presence: app.presence })
-  const memory = Buffer.allocUnsafeSlow(HTTP_READ_BYTES)
+  const reading: HttpReading = {
+    turn,
+    memory: Buffer.allocUnsafeSlow(HTTP_READ_BYTES),
+    direct: new DirectClients(),
+    watchParser: app.watchParser,
+    readHttpInto: app.readHttpInto,
+    readInto: app.readInto
+  }
   let isDraining = false
 
   function end (socket: Socket, reason: string): HttpSession | undefined {
@@ -59,6 +67,7 @@ export const http = fastifyPlugin(async function http (app) {
     sessions.delete(session)
     gate.leave(session.connection.network)
     session.end(reason)
+    session.reader.end()
     return session
   }
 
@@ -81,8 +90,8 @@ export const http = fastifyPlugin(async function http (app) {
     }
     const connection = connections.open(endpoint, peer, socket)
     gate.enter(connection.network)
-    const reader = new HttpReader(socket, turn, memory)
-    reader.start(app.readHttpInto)
+    const reader = new HttpReader(socket, reading)
+    reader.start()
     sessions.add(new HttpSession(socket, connection, reader, config.http))
     socket.on('end', onEnd).on('close', onClose)
   })

@@ -120,8 +120,8 @@ async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
   return isRead && requests.join() === 'GET,/one,GET,/two'
 }
 
-/** Sends a text to a server and ends. Whether `read` took the server's socket, and that came to its end. */
-async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
+/** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end. */
+export async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
   const sockets: Socket[] = []
   const signal = AbortSignal.timeout(TEST_MS)
   try {

@@ -47,13 +47,12 @@ export class WebSocketReader extends SliceReader implements Holder {
   start (readInto: ReadInto, early: Buffer, taker: MessageTaker): void {
     const { raw } = this
     this.delivery.taker = taker
-    const unread = raw.read() as Buffer | null
     if (!readInto(raw, this)) {
-      for (const chunk of [unread, early]) if (chunk) raw.unshift(chunk)
+      if (early.length > 0) raw.unshift(early)
       raw.prependListener('data', (chunk: Buffer) => this.#onPlainData(chunk))
       return
     }
-    for (const chunk of [early, unread]) if (chunk && chunk.length > 0) this.keep(chunk)
+    if (early.length > 0) this.keep(early)
     this.arrange()
     // It may have been stopped as it was left behind by HTTP.
     if (!this.#socket.isPaused) raw.resume()

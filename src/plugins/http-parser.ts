@@ -1,0 +1,179 @@
+/** Node.js's HTTP parser, stopped behind a head that it has read for itself. The only file that knows how it works inside; it finds out at the start whether this one does. */
+import { createServer, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import fastifyPlugin from 'fastify-plugin'
+import { isReadToEnd, type ReadInto } from './read-into.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance { watchParser: WatchParser }
+}
+
+/** What the parser knows of a request, and Node.js's types do not. */
+type Incoming = IncomingMessage & { readonly upgrade: boolean }
+
+export interface HeadTaker {
+  /** A request's head has come. What becomes of it? */
+  onHead (): Verdict
+  /** A read is over, and so much of it was parsed: all, or as far as an upgrade. */
+  onParsed (bytes: number): void
+  /** The parser has stopped behind a head, and takes the rest of what was read, and all that follows, from 'data' events. */
+  onStopped (bytes: number, rest: Buffer): void
+  /** What follows is no request. It says so with the next 'data' event, whatever that brings. */
+  onBroken (bytes: number): void
+}
+
+/**
+ * - `serve`: it is served now. The parser stops if it has a body.
+ * - `wait`: it is served with the next call of `serveNext`. The parser stops if it has a body or is an upgrade.
+ * - `stop`: as `wait`, and the parser stops.
+ */
+export type Verdict = 'serve' | 'wait' | 'stop'
+
+/** Has the taker decide on what the parser of an HTTP server's socket reads for itself. Undefined where this Node.js cannot: then nothing has changed. */
+export type WatchParser = (socket: Socket, taker: HeadTaker) => HttpParser | undefined
+
+export const watchParser: WatchParser = (socket, taker) => {
+  const { parser } = socket as Socket & { parser?: Inside | null }
+  const index = parser?.constructor.kOnExecute
+  if (!parser?._consumed || index === undefined) return
+  const { onIncoming: serve, [index]: onRead } = parser
+  if (!serve || !onRead) return
+  // Node.js takes both off it before it is another client's.
+  parser.onIncoming = onIncoming
+  parser[index] = onExecute
+  const watched = new HttpParser(socket, parser, taker, serve, onRead)
+  parser.socket[WATCHED] = watched
+  return watched
+}
+
+/** A socket knows what watches its parser, so that all parsers have the same functions. */
+const WATCHED = Symbol('watched')
+function onIncoming (this: Inside, request: Incoming, keepsAlive: boolean): number { return this.socket[WATCHED].onIncoming(request, keepsAlive) }
+function onExecute (this: Inside, result: number | ParserError): void { this.socket[WATCHED].onExecute(result) }
+
+/** What its callback for a head may return by llhttp's API: HPE_PAUSED, after which it goes on from there when it is resumed. */
+const PAUSED = 21
+/** No bytes, but somewhere: with a null pointer Node.js would tell the parser that the client has ended. */
+export const NOTHING = Buffer.alloc(1).subarray(0, 0)
+
+type OnIncoming = (request: Incoming, keepsAlive: boolean) => number
+type OnExecute = (result: number | ParserError) => void
+interface ParserError extends Error { bytesParsed: number }
+
+interface Inside extends Record<number, OnExecute | undefined> {
+  constructor: { kOnExecute?: number }
+  /** Whether it reads for itself. */
+  _consumed: boolean
+  /** Makes an answer for a request and tells the server of both. Returns 0, or 2 for an upgrade. */
+  onIncoming: OnIncoming | null
+  socket: Socket & { [WATCHED]: HttpParser }
+  resume (): void
+  execute (bytes: Buffer): number | Error
+  /** A copy of the read at hand. */
+  getCurrentBuffer (): Buffer
+}
+
+/** The parser of one client. Requests that wait are in the order in which they came. */
+export class HttpParser {
+  readonly #socket: Socket
+  readonly #parser: Inside
+  readonly #taker: HeadTaker
+  /** What Node.js would do with a request's head, and after a read. */
+  readonly #serve: OnIncoming
+  readonly #onRead: OnExecute
+  #waiting: (readonly [request: Incoming, keepsAlive: boolean])[] | undefined
+  #isStopping = false
+
+  constructor (socket: Socket, parser: Inside, taker: HeadTaker, serve: OnIncoming, onRead: OnExecute) {
+    this.#socket = socket
+    this.#parser = parser
+    this.#taker = taker
+    this.#serve = serve
+    this.#onRead = onRead
+  }
+
+  /** Serves the request that has waited longest. */
+  serveNext (): void {
+    const next = this.#waiting?.shift()
+    if (!next) return
+    this.#serve(...next)
+    // Node.js looks for an upgrade when something has been parsed.
+    if (next[0].upgrade) this.#socket.emit('data', NOTHING)
+  }
+
+  /** A head was parsed. */
+  onIncoming (request: Incoming, keepsAlive: boolean): number {
+    // From a 'data' event, since it was stopped.
+    if (!this.#parser._consumed) return this.#serve(request, keepsAlive)
+    const verdict = this.#taker.onHead()
+    if (verdict === 'serve') {
+      const answer = this.#serve(request, keepsAlive)
+      if (answer !== 0 || !hasBody(request)) return answer
+    } else {
+      this.#waiting ??= []
+      this.#waiting.push([request, keepsAlive])
+      if (verdict === 'wait' && !request.upgrade && !hasBody(request)) return 0
+    }
+    this.#isStopping = true
+    return PAUSED
+  }
+
+  /** A read is over. */
+  onExecute (result: number | ParserError): void {
+    if (this.#isStopping) {
+      this.#isStopping = false
+      // Behind the head of an upgrade Node.js takes nothing for an error.
+      const bytes = typeof result === 'number' ? result : result.bytesParsed
+      const rest = this.#parser.getCurrentBuffer().subarray(bytes)
+      this.#parser.resume()
+      // As far as the end of a request without a body: it would else count as one that does not arrive in time.
+      this.#parser.execute(NOTHING)
+      this.#taker.onStopped(bytes, rest)
+    } else if (typeof result === 'number') {
+      this.#onRead(result)
+      this.#taker.onParsed(result)
+    } else {
+      this.#taker.onBroken(result.bytesParsed)
+    }
+  }
+}
+
+function hasBody ({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
+/** Whether a parser stops where it should, and goes on from there as if nothing had been. */
+async function works (watch: WatchParser, readHttpInto: ReadInto, host: string): Promise<boolean> {
+  const text = ['GET /one HTTP/1.1\r\n', 'POST /two HTTP/1.1\r\nContent-Length: 3\r\n', 'twoGET /three HTTP/1.1\r\n'].map((head) => `${head}Host: oneloop\r\n\r\n`).join('')
+  const memory = Buffer.alloc(1)
+  const seen: unknown[] = []
+  let body = ''
+  const server = createServer((request, response) => {
+    seen.push(request.url)
+    request.on('data', (piece) => { body += String(piece) })
+    response.end()
+  })
+  const isRead = await isReadToEnd(server, host, text, (socket) => {
+    const parser = watch(socket, {
+      onHead: () => seen.length === 0 ? 'serve' : 'stop',
+      onParsed: (bytes) => seen.push(bytes),
+      onBroken: (bytes) => seen.push(bytes),
+      onStopped (bytes, rest) {
+        seen.push(text.slice(bytes) === String(rest))
+        readHttpInto(socket, { nextBuffer: () => memory, onRead: () => true })
+        queueMicrotask(() => {
+          parser?.serveNext()
+          socket.emit('data', rest)
+        })
+      }
+    })
+    return parser !== undefined
+  })
+  return isRead && seen.join() === '/one,true,/two,/three' && body === 'two'
+}
+
+export const parsing = fastifyPlugin(async function parsing (app) {
+  const isAble = await works(watchParser, app.readHttpInto, app.config.host)
+  if (!isAble) app.log.warn('this Node.js has no way to stop its HTTP parser between two requests: each costs more')
+  app.decorate('watchParser', isAble ? watchParser : () => undefined)
+})

@@ -2,11 +2,11 @@
 import { Roster, type Member } from '../roster.ts'
 
 /**
- * What they send at once is parsed as far as the first heads go, and the rest of it kept, whatever has been spent of the turn: 10 to 15 µs
- * each for a short head, and 64 KiB. The others pay a seventh more for a request.
+ * Whatever has been spent of the turn, of what each of them sends the first head is parsed, a short one in 10 to 15 µs, and the rest kept,
+ * up to 64 KiB. So they are not many; a request of the others costs a quarter more.
  */
 export const MAX_DIRECT_CLIENTS = 128
-/** A head of 16 KiB, of shortest headers, takes the parser 0.3 ms, and all of them may send one at the same time. So after the first they are read in slices, for so long. */
+/** A head of 16 KiB, of shortest headers, takes the parser 0.3 ms, and all of them may send one at the same time: after the first there is none of them, for so long. */
 const CLOSED_MS = 10_000
 
 export interface DirectClient extends Member {

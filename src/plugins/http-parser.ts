@@ -48,8 +48,9 @@ export const watchParser: WatchParser = (socket, taker) => {
 
 /** A socket knows what watches its parser, so that all parsers have the same functions. */
 const WATCHED = Symbol('watched')
-function onIncoming (this: Inside, request: Incoming, keepsAlive: boolean): number { return this.socket[WATCHED].onIncoming(request, keepsAlive) }
-function onExecute (this: Inside, result: number | ParserError): void { this.socket[WATCHED].onExecute(result) }
+type WatchedSocket = Socket & { [WATCHED]?: HttpParser | undefined }
+function onIncoming (this: Inside, request: Incoming, keepsAlive: boolean): number { return this.socket[WATCHED]?.onIncoming(request, keepsAlive) ?? 0 }
+function onExecute (this: Inside, result: number | ParserError): void { this.socket[WATCHED]?.onExecute(result) }
 
 /** What its callback for a head may return by llhttp's API: HPE_PAUSED, after which it goes on from there when it is resumed. */
 const PAUSED = 21
@@ -66,7 +67,7 @@ interface Inside extends Record<number, OnExecute | undefined> {
   _consumed: boolean
   /** Makes an answer for a request and tells the server of both. Returns 0, or 2 for an upgrade. */
   onIncoming: OnIncoming | null
-  socket: Socket & { [WATCHED]: HttpParser }
+  socket: WatchedSocket
   resume (): void
   execute (bytes: Buffer): number | Error
   /** A copy of the read at hand. */
@@ -75,7 +76,7 @@ interface Inside extends Record<number, OnExecute | undefined> {
 
 /** The parser of one client. Requests that wait are in the order in which they came. */
 export class HttpParser {
-  readonly #socket: Socket
+  readonly #socket: WatchedSocket
   readonly #parser: Inside
   readonly #taker: HeadTaker
   /** What Node.js would do with a request's head, and after a read. */
@@ -90,6 +91,11 @@ export class HttpParser {
     this.#taker = taker
     this.#serve = serve
     this.#onRead = onRead
+  }
+
+  /** To be called when the socket is no longer HTTP's: it may live for long, and would keep all of this. */
+  end (): void {
+    this.#socket[WATCHED] = undefined
   }
 
   /** Serves the request that has waited longest. */

@@ -30,7 +30,7 @@ export interface HeadTaker {
 export type Verdict = 'serve' | 'wait' | 'stop'
 
 /** Has the taker decide on what the parser of an HTTP server's socket reads for itself. Undefined where this Node.js cannot: then nothing has changed. */
-export type WatchParser = (socket: Socket, taker: HeadTaker) => HttpParser | undefined
+export type WatchParser = (socket: Socket, taker: HeadTaker) => ParserWatch | undefined
 
 export const watchParser: WatchParser = (socket, taker) => {
   const { parser } = socket as Socket & { parser?: Inside | null }
@@ -41,16 +41,16 @@ export const watchParser: WatchParser = (socket, taker) => {
   // Node.js takes both off it before it is another client's.
   parser.onIncoming = onIncoming
   parser[index] = onExecute
-  const watched = new HttpParser(socket, parser, taker, serve, onRead)
-  parser.socket[WATCHED] = watched
-  return watched
+  const watch = new ParserWatch(socket, parser, taker, serve, onRead)
+  parser.socket[WATCH] = watch
+  return watch
 }
 
-/** A socket knows what watches its parser, so that all parsers have the same functions. */
-const WATCHED = Symbol('watched')
-type WatchedSocket = Socket & { [WATCHED]?: HttpParser | undefined }
-function onIncoming (this: Inside, request: Incoming, keepsAlive: boolean): number { return this.socket[WATCHED]?.onIncoming(request, keepsAlive) ?? 0 }
-function onExecute (this: Inside, result: number | ParserError): void { this.socket[WATCHED]?.onExecute(result) }
+/** A socket knows its parser's watch, so that all parsers have the same functions. */
+const WATCH = Symbol('watch')
+type WatchedSocket = Socket & { [WATCH]?: ParserWatch | undefined }
+function onIncoming (this: Inside, request: Incoming, keepsAlive: boolean): number { return this.socket[WATCH]?.onIncoming(request, keepsAlive) ?? 0 }
+function onExecute (this: Inside, result: number | ParserError): void { this.socket[WATCH]?.onExecute(result) }
 
 /** What its callback for a head may return by llhttp's API: HPE_PAUSED, after which it goes on from there when it is resumed. */
 const PAUSED = 21
@@ -74,8 +74,8 @@ interface Inside extends Record<number, OnExecute | undefined> {
   getCurrentBuffer (): Buffer
 }
 
-/** The parser of one client. Requests that wait are in the order in which they came. */
-export class HttpParser {
+/** Watches the parser of one client. Requests that wait are in the order in which they came. */
+export class ParserWatch {
   readonly #socket: WatchedSocket
   readonly #parser: Inside
   readonly #taker: HeadTaker
@@ -95,7 +95,7 @@ export class HttpParser {
 
   /** To be called when the socket is no longer HTTP's: it may live for long, and would keep all of this. */
   end (): void {
-    this.#socket[WATCHED] = undefined
+    this.#socket[WATCH] = undefined
   }
 
   /** Serves the request that has waited longest. */
@@ -160,7 +160,7 @@ async function works (watch: WatchParser, readHttpInto: ReadInto, host: string):
     response.end()
   })
   const isRead = await isReadToEnd(server, host, text, (socket) => {
-    const parser = watch(socket, {
+    const watching = watch(socket, {
       onHead: () => seen.length === 0 ? 'serve' : 'stop',
       onParsed: (bytes) => seen.push(bytes),
       onBroken: (bytes) => seen.push(bytes),
@@ -168,12 +168,12 @@ async function works (watch: WatchParser, readHttpInto: ReadInto, host: string):
         seen.push(text.slice(bytes) === String(rest))
         readHttpInto(socket, { nextBuffer: () => memory, onRead: () => true })
         queueMicrotask(() => {
-          parser?.serveNext()
+          watching?.serveNext()
           socket.emit('data', rest)
         })
       }
     })
-    return parser !== undefined
+    return watching !== undefined
   })
   return isRead && seen.join() === '/one,true,/two,/three' && body === 'two'
 }

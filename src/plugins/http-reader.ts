@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import type { Turn } from '../turn.ts'
 import type { DirectClient, DirectClients } from './direct-clients.ts'
-import { NOTHING, type HeadTaker, type HttpParser, type Verdict, type WatchParser } from './http-parser.ts'
+import { NOTHING, type HeadTaker, type ParserWatch, type Verdict, type WatchParser } from './http-parser.ts'
 import type { ReadInto } from './read-into.ts'
 import { SliceReader } from './slice-reader.ts'
 
@@ -39,8 +39,8 @@ export interface HttpReading {
 export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
   rosterIndex = -1
   readonly #reading: HttpReading
-  /** Where it has read for itself. */
-  #parser: HttpParser | undefined
+  /** Of a parser that reads for itself, or did. */
+  #watch: ParserWatch | undefined
   #isDirect = false
   /** Whether the read at hand had a head. */
   #hasHead = false
@@ -56,8 +56,8 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
   /** Where the parser can be neither watched nor handed anything, it goes on as Node.js has it. */
   start (): void {
     const { direct, watchParser, readHttpInto } = this.#reading
-    if (direct.hasRoom) this.#parser = watchParser(this.raw, this)
-    if (this.#parser) {
+    if (direct.hasRoom) this.#watch = watchParser(this.raw, this)
+    if (this.#watch) {
       this.#isDirect = true
       direct.add(this)
     } else readHttpInto(this.raw, this)
@@ -66,7 +66,7 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
   /** To be called when the socket is closed or given away. */
   end (): void {
     this.#reading.direct.delete(this)
-    this.#parser?.end()
+    this.#watch?.end()
   }
 
   readForParser (): void {
@@ -95,17 +95,19 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
   }
 
   onStopped (bytes: number, rest: Buffer): void {
-    if (rest.length > 0) this.hold(rest)
-    this.readForParser()
-    this.arrange()
-    this.#noteParsed(bytes)
+    this.#readOn(rest, bytes)
   }
 
   onBroken (bytes: number): void {
-    this.hold(BROKEN)
+    this.#readOn(BROKEN, bytes)
+  }
+
+  /** From now on for the parser, after something that it has yet to be handed. */
+  #readOn (first: Buffer, parsedBytes: number): void {
+    if (first.length > 0) this.hold(first)
     this.readForParser()
     this.arrange()
-    this.#noteParsed(bytes)
+    this.#noteParsed(parsedBytes)
   }
 
   #noteParsed (bytes: number): void {
@@ -169,7 +171,7 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
   protected take (piece: Buffer): void {
     // Not what comes after the last answer of this connection.
     if (this.raw.writableEnded) return
-    if (piece === PARSED) this.#parser?.serveNext()
+    if (piece === PARSED) this.#watch?.serveNext()
     else this.raw.emit('data', piece === BROKEN ? NOTHING : piece)
   }
 

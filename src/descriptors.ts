@@ -1,6 +1,7 @@
 /** File descriptors: how many this process may have, how many it has, and the connection limits that fit into them. */
 import { closeSync, openSync, readdirSync } from 'node:fs'
 import type { Config } from './config.ts'
+import { SOCKETS_PER_PORT } from './plugins/tcp-port.ts'
 import { rawServices } from './sockets/index.ts'
 import { StartError } from './start-error.ts'
 
@@ -47,7 +48,8 @@ export interface Fitted {
  * server needs itself. Throws a StartError where those that somebody set do not fit.
  */
 export function fitConnections (config: Config, limit: number, open: number): Fitted {
-  const sockets = Object.values(config.ports).reduce((sum, { ports }) => sum + ports.length, 0)
+  const udpServices = new Set(rawServices.filter(({ transport }) => transport === 'udp').map(({ name }) => name))
+  const sockets = Object.entries(config.ports).reduce((sum, [name, { ports }]) => sum + ports.length * (udpServices.has(name) ? 1 : SOCKETS_PER_PORT), 0)
   const tcpServices = rawServices.filter(({ name, transport }) => transport === 'tcp' && config.ports[name]?.ports.length).length
   const caps = [
     { name: 'HTTP_MAX_CONNECTIONS', value: config.http.maxConnections, times: 1 },

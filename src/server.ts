@@ -90,7 +90,7 @@ async function usableHost (host: string): Promise<string> {
   if (host !== '::') return host
   const probe = createServer()
   try {
-    await listen(probe, host, 0)
+    await listen(probe, { host, port: 0 })
     return host
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

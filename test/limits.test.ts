@@ -521,7 +521,7 @@ t.test('connection limits that nobody set are lowered to what the descriptors al
   t.same(fitConnections(loadConfig(), Infinity, 20).lowered, {})
   t.same(fitConnections(loadConfig(), 3796, 20).lowered, {}, '3,036 of 3,796 are 80 %')
   t.same(Object.keys(fitConnections(loadConfig(), 3790, 20).lowered), ['HTTP_MAX_CONNECTIONS', 'WS_MAX_CONNECTIONS', 'TCP_MAX_CONNECTIONS'])
-  for (const limit of [1024, 256, 80]) {
+  for (const limit of [1024, 256, 120]) {
     const { config, lowered } = fitConnections(loadConfig(), limit, 20)
     t.ok(sum(config) <= limit * 0.8 && sum(config) + 20 <= limit, `${limit}: ${caps(config)}`)
     t.same(Object.values(lowered), caps(config))

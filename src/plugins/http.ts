@@ -1,5 +1,5 @@
 /** The HTTP runner: binds HTTP's ports, accounts for its connections and requests, and drains them. */
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { formatAddress, network } from '../address.ts'
@@ -13,8 +13,8 @@ import { DirectClients } from './direct-clients.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { HTTP_READ_BYTES, HttpReader, type HttpReading } from './http-reader.ts'
 import { HttpSession, sessionOf } from './http-session.ts'
-import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
+import { TcpPort } from './tcp-port.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -44,7 +44,7 @@ const SHARES = 2
 export const http = fastifyPlugin(async function http (app) {
   const { config, connections } = app
   const server = app.server as Server
-  const servers: Server[] = []
+  const ports: TcpPort[] = []
   const sessions = new Roster<HttpSession>()
   const endpoints = new Map<number, Endpoint>()
   /** Where HTTP has one port; asking a connection for its own is a system call. */
@@ -60,6 +60,9 @@ export const http = fastifyPlugin(async function http (app) {
     readInto: app.readInto
   }
   let isDraining = false
+  /** A WebSocket has left HTTP's gate, and who was turned away as one has not come to another, but each of them is open. */
+  const maxSockets = config.http.maxConnections + config.websocket.maxConnections
+  let sockets = 0
 
   function end (socket: Socket, reason: string): HttpSession | undefined {
     const session = sessionOf(socket)
@@ -73,7 +76,10 @@ export const http = fastifyPlugin(async function http (app) {
 
   // The same two for all sockets.
   function onEnd (this: Socket): void { sessionOf(this)?.connection.because('closed by client') }
-  function onClose (this: Socket): void { end(this, 'closed by service') }
+  function onClose (this: Socket): void {
+    sockets--
+    end(this, 'closed by service')
+  }
 
   server.on('connection', (socket: Socket) => {
     const peer = peerOf(socket)
@@ -82,7 +88,7 @@ export const http = fastifyPlugin(async function http (app) {
       socket.destroy()
       return
     }
-    const refusal = gate.refusal(network(peer.address))
+    const refusal = sockets >= maxSockets ? 'MAX_CONNECTIONS' : gate.refusal(network(peer.address))
     if (refusal) {
       socket.destroy()
       connections.refuse(endpoint, `HTTP_${refusal}`, formatAddress(peer.address, peer.port))
@@ -90,6 +96,7 @@ export const http = fastifyPlugin(async function http (app) {
     }
     const connection = connections.open(endpoint, peer, socket)
     gate.enter(connection.network)
+    sockets++
     const reader = new HttpReader(socket, reading)
     reader.start()
     sessions.add(new HttpSession(socket, connection, reader, config.http))
@@ -111,7 +118,7 @@ export const http = fastifyPlugin(async function http (app) {
   }, Math.min(SWEEP_MS, config.http.idleMs, config.http.keepAliveMs)).unref()
 
   app.decorate('upgradeConnection', (socket) => {
-    socket.off('end', onEnd).off('close', onClose)
+    socket.off('end', onEnd)
     const session = end(socket, 'upgraded')
     return session && { id: session.connection.id, early: session.reader.takeOver() }
   })
@@ -152,14 +159,16 @@ export const http = fastifyPlugin(async function http (app) {
   for (const [index, endpoint] of endpointsOf(DESCRIPTION, config).entries()) {
     app.endpoints.push(endpoint)
     if (endpoint.state === 'off') continue
-    // Further ports hand their connections to the one HTTP server: Node documents its 'connection' event for that.
-    const listener = index === 0 ? server : createServer({ noDelay: true, allowHalfOpen: true }, (socket) => server.emit('connection', socket))
-    // A WebSocket has left HTTP's gate, but not this server.
-    capConnections(listener, config.http.maxConnections + config.websocket.maxConnections, (peer) => connections.refuse(endpoint, 'HTTP_MAX_CONNECTIONS', peer))
-    servers.push(listener)
-    app.addHook('onReady', () => endpoint.bind(async (port) => {
-      const bound = await listen(listener, config.host, port)
-      listener.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
+    const port = new TcpPort({
+      // One HTTP server for all of them: Node.js documents its 'connection' event for that.
+      onConnection: (socket) => server.emit('connection', socket),
+      onError: (err) => connections.failed(endpoint, err, 'accept failed'),
+      noDelay: true,
+      ...(index === 0 && { first: server })
+    })
+    ports.push(port)
+    app.addHook('onReady', () => endpoint.bind(async (wanted) => {
+      const bound = await port.listen(config.host, wanted)
       endpoints.set(bound, endpoint)
       sole = endpoints.size === 1 ? endpoint : undefined
       return bound
@@ -170,7 +179,7 @@ export const http = fastifyPlugin(async function http (app) {
   app.addHook('preClose', async () => {
     isDraining = true
     clearInterval(sweep)
-    closed = Promise.all(servers.map(close))
+    closed = Promise.all(ports.map((port) => port.close()))
     // A connection between two requests, or before its first, has nothing to wait for.
     for (const session of sessions) {
       if (session.requests === 0) session.drain()

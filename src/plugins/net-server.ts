@@ -1,25 +1,25 @@
 /** Binding and closing `net.Server`s, alike for HTTP and for raw TCP. */
 import type { AddressInfo, Server, Socket } from 'node:net'
-import { formatAddress, unmapped } from '../address.ts'
 
 const BACKLOG = 511
 
+export interface ListenOptions {
+  readonly host: string
+  readonly port: number
+  /** Whether others of this user may listen there, too (SO_REUSEPORT): from Node.js 22.12 on, where the system has it; ENOTSUP where it has not. */
+  readonly reusePort?: boolean
+}
+
 /** Resolves to the bound port; rejects with Node's error (EADDRINUSE, EACCES, …). */
-export function listen (server: Server, host: string, port: number): Promise<number> {
+export function listen (server: Server, options: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     // IPv4 clients reach `::` too: ipv6Only is false.
-    server.listen({ host, port, backlog: BACKLOG }, () => {
+    server.listen({ ...options, backlog: BACKLOG }, () => {
       server.removeListener('error', reject)
       resolve((server.address() as AddressInfo).port)
     })
   })
-}
-
-/** Turns away every connection above `max`, and tells of each by its peer: `127.0.0.1:50000`. */
-export function capConnections (server: Server, max: number, onRefused: (peer: string) => void): void {
-  server.maxConnections = max
-  server.on('drop', (dropped) => onRefused(formatAddress(unmapped(dropped?.remoteAddress ?? ''), dropped?.remotePort ?? 0)))
 }
 
 /**

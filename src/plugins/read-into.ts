@@ -125,7 +125,7 @@ export async function isReadToEnd (server: Server, host: string, text: string, r
   const sockets: Socket[] = []
   const signal = AbortSignal.timeout(TEST_MS)
   try {
-    const port = await listen(server, host, 0)
+    const port = await listen(server, { host, port: 0 })
     const client = connect({ host: reachable(host), port })
     sockets.push(client.on('error', nothing))
     const [socket] = await once(server, 'connection', { signal }) as [Socket]

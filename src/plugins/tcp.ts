@@ -1,5 +1,5 @@
 /** The TCP runner: binds every TCP service and gives each of its clients a session. */
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
 import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
@@ -8,9 +8,9 @@ import { Roster } from '../roster.ts'
 import type { TcpService } from '../service.ts'
 import { SHARE_MS, Turn } from '../turn.ts'
 import { endpointsOf } from './endpoints-of.ts'
-import { capConnections, close, listen } from './net-server.ts'
 import { peerOf } from './peer.ts'
 import { ReadMemory } from './read-memory.ts'
+import { TcpPort } from './tcp-port.ts'
 import { TcpSession, type TcpRunner } from './tcp-session.ts'
 
 /** How often the runner looks for connections that have been silent, have lived or have been without the client's FIN for too long. */
@@ -18,7 +18,7 @@ const SWEEP_MS = 1000
 
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
-  const servers: Server[] = []
+  const ports: TcpPort[] = []
   const sessions = new Roster<TcpSession>()
   const runner: TcpRunner = {
     limits: config.tcp,
@@ -33,10 +33,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
   }
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
-    // allowHalfOpen: a client that sent its FIN still gets its answer (RFC 9293, section 3.6).
-    const server = createServer({ allowHalfOpen: true })
-    capConnections(server, config.tcp.maxConnections, (peer) => connections.refuse(endpoint, 'TCP_MAX_CONNECTIONS', peer))
-    server.on('connection', (socket: Socket) => {
+    function onConnection (socket: Socket): void {
       const peer = peerOf(socket)
       // Reset before we got to it: nobody is there to be served.
       if (!peer) {
@@ -54,14 +51,11 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
       const session = new TcpSession(socket, peer, connection, gate, runner)
       sessions.add(session)
       session.start(service)
-    })
-    servers.push(server)
-    app.addHook('onReady', () => endpoint.bind(async (port) => {
-      const bound = await listen(server, config.host, port)
-      // After the bind a failing accept() is this server's only error: told, and survived.
-      server.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
-      return bound
-    }))
+    }
+    // A failing accept() is told, and survived.
+    const port = new TcpPort({ onConnection, onError: (err) => connections.failed(endpoint, err, 'accept failed') })
+    ports.push(port)
+    app.addHook('onReady', () => endpoint.bind((wanted) => port.listen(config.host, wanted)))
   }
 
   for (const service of services) {
@@ -86,7 +80,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
 
   let closed: Promise<unknown> = Promise.resolve()
   app.addHook('preClose', async () => {
-    closed = Promise.all(servers.map(close))
+    closed = Promise.all(ports.map((port) => port.close()))
     for (const session of sessions) session.drain()
   })
   app.addHook('onClose', async () => {

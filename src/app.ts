@@ -1,6 +1,7 @@
 /** The plain list of everything that runs. */
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { accepting } from './plugins/accept-handles.ts'
 import { answerBrokenRequest } from './plugins/broken-request.ts'
 import { core } from './plugins/core.ts'
 import { errors } from './plugins/errors.ts'
@@ -59,6 +60,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(pressure)
   await app.register(reading)
   await app.register(parsing)
+  await app.register(accepting)
   await app.register(http)
   await app.register(httpLimits)
   await app.register(websocket, {

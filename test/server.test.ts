@@ -203,6 +203,7 @@ t.test('a drain waits no longer than a second for the FIN of a client that is si
   const took = performance.now() - started
   await ended
   t.ok(took > 900 && took < 10_000, `${took} ms`)
+  t.same([...endpoint('echo').crossings], [], 'that is no idle client')
 })
 
 t.test('a drain waits no longer than TCP_FIN_MS for the FIN of a client that goes on sending', async (t) => {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { pino } from 'pino'
 import WebSocket from 'ws'
@@ -14,6 +15,7 @@ import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig, type Values } from '../src/config.ts'
 import { ctime, ctimeNow } from '../src/ctime.ts'
+import type { Endpoint } from '../src/endpoint.ts'
 import { Feed, type FeedEvent } from '../src/feed.ts'
 import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
 import { printable } from '../src/printable.ts'
@@ -21,9 +23,10 @@ import { wsEcho } from '../src/routes/ws-echo.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
 import { defineTcpService, defineUdpService, type RawService, type WebSocketClient } from '../src/service.ts'
 import { portVariable } from '../src/settings.ts'
-import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
+import { connect, FREE_PORTS, onStreams, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
+const MIB = 1_048_576
 
 t.test('ctime is that of C', async (t) => {
   t.equal(ctime(new Date(2014, 0, 29, 19, 14, 15)), 'Wed Jan 29 19:14:15 2014')
@@ -332,64 +335,120 @@ t.test('refusals are logged at most once a second, and counted', async (t) => {
   holder.destroy()
 })
 
-t.test('TCP', async (t) => {
-  await t.test('a client that was not silent while the loop stood still is ended when it falls silent', async (t) => {
-    const { target, endpoint, log } = await serverFor(t, { TCP_IDLE_MS: '2000' })
-    const echo = endpoint('echo')
-    const socket = await connect(target('echo'))
-    socket.pause()
-    const sent = 16 * 1_048_576
-    socket.write(Buffer.alloc(sent))
-    // More than the system takes: from now on Node.js's own timer is asked.
-    await settled(() => echo.bytesOut)
-    t.ok(echo.bytesIn < sent, 'its answers wait')
-    let received = 0
-    socket.on('data', ({ length }: Buffer) => { received += length }).resume()
-    await until(() => received === sent, 'all is answered')
-    await new Promise<void>((resolve) => {
-      setImmediate(() => {
-        socket.write('x')
-        // Its timer comes before its byte.
-        for (const until = performance.now() + 2300; performance.now() < until;);
-        resolve()
+for (const [title, make] of [['TCP', (act) => act()], ['TCP on streams', onStreams]] as const satisfies [string, <T>(act: () => Promise<T>) => Promise<T>][]) {
+  const start = (t: Test, settings?: Values) => make(() => serverFor(t, settings))
+
+  t.test(title, async (t) => {
+    await t.test('a client that was not silent while the loop stood still is ended when it falls silent', async (t) => {
+      const { target, endpoint, log } = await start(t, { TCP_IDLE_MS: '2000' })
+      const echo = endpoint('echo')
+      const socket = await connect(target('echo'))
+      socket.pause()
+      const sent = 16 * MIB
+      socket.write(Buffer.alloc(sent))
+      // More than the system takes: from now on Node.js's own timer is asked.
+      await settled(() => echo.bytesOut)
+      t.ok(echo.bytesIn < sent, 'its answers wait')
+      let received = 0
+      socket.on('data', ({ length }: Buffer) => { received += length }).resume()
+      await until(() => received === sent, 'all is answered')
+      await new Promise<void>((resolve) => {
+        setImmediate(() => {
+          socket.write('x')
+          // Its timer comes before its byte.
+          for (const until = performance.now() + 2300; performance.now() < until;);
+          resolve()
+        })
       })
+      await until(() => received === sent + 1, 'it is answered')
+      await until(() => echo.open === 0, 'it is ended')
+      t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
     })
-    await until(() => received === sent + 1, 'it is answered')
-    await until(() => echo.open === 0, 'it is ended')
-    t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
-  })
 
-  await t.test('a silent client is ended after TCP_IDLE_MS', async (t) => {
-    const { target, log } = await serverFor(t, { TCP_IDLE_MS: '100' })
-    await readAll(await connect(target('echo'), { allowHalfOpen: true }))
-    await until(() => log.some(({ reason }) => reason === 'idle: TCP_IDLE_MS'), 'the reason is logged')
-  })
+    await t.test('a silent client is ended after TCP_IDLE_MS', async (t) => {
+      const { target, log } = await start(t, { TCP_IDLE_MS: '100' })
+      await readAll(await connect(target('echo'), { allowHalfOpen: true }))
+      await until(() => log.some(({ reason }) => reason === 'idle: TCP_IDLE_MS'), 'the reason is logged')
+    })
 
-  await t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, though it goes on sending', async (t) => {
-    const { target, log } = await serverFor(t, { TCP_FIN_MS: '200' })
-    const socket = await connect(target('time'), { allowHalfOpen: true })
-    const more = setInterval(() => socket.write('more'), 10)
-    t.teardown(() => clearInterval(more))
-    // Not once(): the RST that the server may end it with is an error event.
-    await new Promise((resolve) => { socket.resume().once('close', resolve) })
-    await until(() => log.some(({ service, msg }) => service === 'time' && msg === 'connection closed'), 'it is logged')
-    t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'no FIN from client: TCP_FIN_MS', bytesOut: 26 })
-  })
+    await t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, though it goes on sending', async (t) => {
+      const { target, log } = await start(t, { TCP_FIN_MS: '200' })
+      const socket = await connect(target('time'), { allowHalfOpen: true })
+      const more = setInterval(() => socket.write('more'), 10)
+      t.teardown(() => clearInterval(more))
+      // Not once(): the RST that the server may end it with is an error event.
+      await new Promise((resolve) => { socket.resume().once('close', resolve) })
+      await until(() => log.some(({ service, msg }) => service === 'time' && msg === 'connection closed'), 'it is logged')
+      t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'no FIN from client: TCP_FIN_MS', bytesOut: 26 })
+    })
 
-  await t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and told of', async (t) => {
-    const { target, endpoint, log, events } = await serverFor(t, { TCP_MAX_CONNECTIONS: '2' })
-    const first = await connect(target('echo'))
-    const second = await connect(target('echo'))
-    await until(() => endpoint('echo').open === 2, 'two are in')
-    t.equal((await readAll(await connect(target('echo')))).length, 0)
-    await until(() => endpoint('echo').refused === 1, 'the third is counted')
-    t.match(log.find(({ msg }) => msg === 'refused'), { service: 'echo', reason: 'TCP_MAX_CONNECTIONS', count: 1 })
-    t.match(events.at(-1), { type: 'refuse', service: 'echo', reason: 'TCP_MAX_CONNECTIONS' })
-    t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', 'other services have room')
-    first.destroy()
-    second.destroy()
+    await t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and told of', async (t) => {
+      const { target, endpoint, log, events } = await start(t, { TCP_MAX_CONNECTIONS: '2' })
+      const first = await connect(target('echo'))
+      const second = await connect(target('echo'))
+      await until(() => endpoint('echo').open === 2, 'two are in')
+      t.equal((await readAll(await connect(target('echo')))).length, 0)
+      await until(() => endpoint('echo').refused === 1, 'the third is counted')
+      t.match(log.find(({ msg }) => msg === 'refused'), { service: 'echo', reason: 'TCP_MAX_CONNECTIONS', count: 1 })
+      t.match(events.at(-1), { type: 'refuse', service: 'echo', reason: 'TCP_MAX_CONNECTIONS' })
+      t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', 'other services have room')
+      first.destroy()
+      second.destroy()
+    })
+
+    await t.test('a client that takes what waits for it, however slowly, or sends, is not idle; one that stops is', async (t) => {
+      const BYTES = 48 * MIB
+      const giver = defineTcpService({
+        name: 'giver',
+        ports: [1],
+        summary: '',
+        example: {},
+        onConnection (client) {
+          client.write(Buffer.alloc(BYTES))
+          return () => {}
+        }
+      })
+      const log: { level: number, msg: string, reason?: string }[] = []
+      const app = await make(() => appOf(t, [giver], { TCP_IDLE_MS: '1000' }, log))
+      const endpoint = app.endpoints.find(({ name }) => name === 'giver') as Endpoint
+      const socket = await connect({ host: '127.0.0.1', port: endpoint.port ?? 0 })
+      let taken = 0
+      socket.on('data', ({ length }: Buffer) => { taken += length }).pause()
+      // More than the system holds back for it.
+      for (let steps = 1; steps <= 8; steps++) {
+        socket.resume()
+        await until(() => taken >= steps * 3 * MIB, 'it takes some')
+        socket.pause()
+        await delay(400)
+        t.equal(endpoint.open, 1)
+      }
+      socket.resume()
+      await until(() => taken === BYTES, 'it takes the rest')
+      for (let i = 0; i < 5; i++) {
+        await delay(400)
+        t.equal(endpoint.open, 1)
+        socket.write('x')
+      }
+      await until(() => endpoint.open === 0, 'it is ended')
+      t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
+      socket.destroy()
+    })
+
+    await t.test('a client is gone with its FIN, after the server\'s or before, and with an RST, though its answers wait', async (t) => {
+      const { target, endpoint, log } = await start(t)
+      await ask(target('time'), options)
+      await ask(target('echo'), { ...options, send: Buffer.from('x') })
+      const socket = await connect(target('echo'))
+      socket.pause()
+      socket.write(Buffer.alloc(48 * MIB))
+      await settled(() => endpoint('echo').bytesOut)
+      socket.resetAndDestroy()
+      const ends = () => log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
+      await until(() => ends().length === 3, 'all are gone')
+      t.same(ends(), ['time: closed by service', 'echo: closed by client', 'echo: reset by client'])
+    })
   })
-})
+}
 
 t.test('one connection more than HTTP_MAX_CONNECTIONS is turned away and counted', async (t) => {
   const { target, endpoint } = await serverFor(t, { HTTP_MAX_CONNECTIONS: '1' })

@@ -1,14 +1,15 @@
-/** What makes it fast must not be seen: order, completeness, half-close, RST, readers that are slow or stop, on both ways of reading; and who waits for whom. */
+/** What makes it fast must not be seen: order, completeness, half-close, RST, readers that are slow or stop, in all ways of reading; and who waits for whom. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { BUFFER_BYTES, MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
 import { TcpReader } from '../src/plugins/tcp-reader.ts'
 import { Presence, Turn } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
-import { connect, handshake, readAll, serverFor, settled, until, withInside, type TestServer } from './support.ts'
+import { connect, handshake, onStreams, readAll, serverFor, settled, until, withInside, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
@@ -17,6 +18,8 @@ const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 const withUserBuffer = (t: Test, method: unknown) => withInside('useUserBuffer', method, () => serverFor(t, SETTINGS))
 
 const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to read'))
+
+const isOnStreams = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to accept'))
 
 const frame = (text: string, opcode = 2, isLast = true): Buffer => Buffer.from(frameText(opcode, text, { isLast }), 'latin1')
 const BYE = frame('\x03\xe8', 8)
@@ -39,11 +42,13 @@ const binary = (texts: readonly string[]) => texts.map((text) => `2:${text}`)
 
 for (const [title, start] of [
   ['into memory that is there', (t: Test) => serverFor(t, SETTINGS)],
+  ['into memory that is there, with TCP clients on streams', (t: Test) => onStreams(() => serverFor(t, SETTINGS))],
   ['as Node.js does it', (t: Test) => withUserBuffer(t, undefined)]
 ] as const) {
   t.test(`reading ${title}`, async (t) => {
     const server = await start(t)
     t.equal(isPlain(server), title === 'as Node.js does it')
+    t.equal(isOnStreams(server), title !== 'into memory that is there')
     const { target } = server
 
     t.test('a stream comes back whole and in order, whatever its pieces, and after a FIN', async (t) => {
@@ -354,14 +359,16 @@ t.test('what is read into the memory of all is copied, and what a stream is lent
 
 t.test("Nagle's algorithm is off from the second answer on, which it would hold back", async (t) => {
   const { target } = await serverFor(t, SETTINGS)
-  const { setNoDelay } = Socket.prototype
-  let calls = 0
-  Socket.prototype.setNoDelay = function (isOn) {
-    if (this.localPort === target('echo').port) calls++
-    return setNoDelay.call(this, isOn)
-  }
-  t.teardown(() => { Socket.prototype.setNoDelay = setNoDelay })
   const socket = await connect(target('echo'))
+  let calls = 0
+  for (const prototype of [Socket.prototype, HandleSocket.prototype] as { setNoDelay: (isOn?: boolean) => unknown }[]) {
+    const { setNoDelay } = prototype
+    prototype.setNoDelay = function (...args) {
+      calls++
+      return setNoDelay.apply(this, args)
+    }
+    t.teardown(() => { prototype.setNoDelay = setNoDelay })
+  }
   for (const expected of [0, 1, 1]) {
     socket.write('x')
     await once(socket, 'data')

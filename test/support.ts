@@ -66,7 +66,10 @@ const INSIDE = {
   /** Reading into memory of ours. */
   useUserBuffer: (socket: ServerSocket) => socket._handle,
   /** Stopping the parser. */
-  kOnExecute: (socket: ServerSocket) => socket.parser.constructor
+  kOnExecute: (socket: ServerSocket) => socket.parser.constructor,
+  /** Serving TCP clients without streams. */
+  writeBuffer: (socket: ServerSocket) => socket._handle,
+  getpeername: (socket: ServerSocket) => socket._handle
 }
 
 /** A socket that an HTTP server of Node.js has accepted. */
@@ -100,6 +103,9 @@ export async function withInside<T> (name: keyof typeof INSIDE, value: unknown, 
     owner[name] = original
   }
 }
+
+/** Starts something on a Node.js with no way to serve TCP clients without streams. */
+export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => -1, act)
 
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
 export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

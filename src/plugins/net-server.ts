@@ -26,7 +26,7 @@ export function listen (server: Server, options: ListenOptions): Promise<number>
  * Calls `end` unless the socket has something to read now. To be called when its timer has fired: where the process was stopped
  * for that long, timers fire before anything is read, and a client that was not silent at all would be ended.
  */
-export function endIfSilent (socket: Socket, end: () => void): void {
+export function endIfSilent (socket: Pick<Socket, 'bytesRead' | 'destroyed'>, end: () => void): void {
   const { bytesRead } = socket
   // After the reads of this turn of the loop.
   setImmediate(() => { if (socket.bytesRead === bytesRead && !socket.destroyed) end() })

@@ -21,8 +21,8 @@ export interface Reader {
   onRead (bytes: number, buffer: Buffer): boolean
 }
 
-/** Gives every read of a socket to a reader, in place of its 'data' events. False where this Node.js cannot: then nothing has changed. */
-export type ReadInto = (socket: Socket, reader: Reader) => boolean
+/** Gives every read of a socket, or of what Node.js reads as one, to a reader, in place of its 'data' events. False where this Node.js cannot: then nothing has changed. */
+export type ReadInto = (socket: object, reader: Reader) => boolean
 
 const TEST_MS = 1000
 
@@ -54,7 +54,7 @@ interface Inside extends Record<symbol, unknown> {
 /** Where a socket keeps its `onread`. */
 let slots: { buffer: symbol, callback: symbol, generator: symbol } | undefined
 
-function slotsOf (socket: Socket): typeof slots {
+function slotsOf (socket: object): typeof slots {
   const symbols = Object.getOwnPropertySymbols(socket)
   const find = (description: string) => symbols.find((symbol) => symbol.description === description)
   const [buffer, callback, generator] = [find('kBuffer'), find('kBufferCb'), find('kBufferGen')]
@@ -80,7 +80,7 @@ function nextBuffer (): Buffer | undefined {
 
 /** As readInto, for a socket of Node.js's HTTP server: its parser reads for itself until somebody listens to the socket's data. */
 export const readHttpInto: ReadInto = (socket, reader) => {
-  socket.on('data', nothing).off('data', nothing)
+  ;(socket as Socket).on('data', nothing).off('data', nothing)
   return readInto(socket, reader)
 }
 function nothing (): void {}

@@ -14,6 +14,8 @@ export interface TcpPortOptions {
   onConnection (socket: Socket): void
   /** What goes wrong once they listen: an accept that fails. */
   onError (error: NodeJS.ErrnoException): void
+  /** Called for each socket that listens. */
+  onListening? (server: Server): void
   readonly noDelay?: boolean
   /** One of the sockets, where there is one already; it gets its own clients. */
   readonly first?: Server
@@ -44,7 +46,10 @@ export class TcpPort {
       }
       this.#servers.push(another)
     }
-    for (const server of this.#servers) server.on('error', this.#options.onError)
+    for (const server of this.#servers) {
+      server.on('error', this.#options.onError)
+      this.#options.onListening?.(server)
+    }
     return bound
   }
 

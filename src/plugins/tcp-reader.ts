@@ -1,8 +1,9 @@
 /** How a TCP client is read: into memory that is there already, no faster than it reads itself, and in its turn. */
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Presence, Turn, Waiter } from '../turn.ts'
 import type { ReadInto, Reader } from './read-into.ts'
 import type { ReadMemory } from './read-memory.ts'
+import type { TcpSocket } from './tcp-socket.ts'
 
 /** A read of so much is a stream's: it has its time taken, and may have a buffer of its own. */
 const STREAM_BYTES = 32_768
@@ -29,7 +30,7 @@ export interface Taker {
 }
 
 export class TcpReader implements Reader, Waiter {
-  readonly #socket: Socket
+  readonly #socket: TcpSocket
   readonly #taker: Taker
   readonly #reading: Reading
   /** A stream's own buffer. */
@@ -41,15 +42,16 @@ export class TcpReader implements Reader, Waiter {
   #isWaiting = false
   #lastReadMs = 0
 
-  constructor (socket: Socket, taker: Taker, reading: Reading) {
+  constructor (socket: TcpSocket, taker: Taker, reading: Reading) {
     this.#socket = socket
     this.#taker = taker
     this.#reading = reading
   }
 
   start (): void {
-    if (this.#reading.readInto(this.#socket, this)) this.#socket.resume()
-    else this.#socket.on('data', (chunk) => this.#onData(chunk))
+    const socket = this.#socket
+    if (this.#reading.readInto(socket, this)) socket.resume()
+    else if (socket instanceof Socket) socket.on('data', (chunk) => { if (!this.#onData(chunk)) socket.pause() })
   }
 
   /** To be called when the socket is closed. */
@@ -83,13 +85,13 @@ export class TcpReader implements Reader, Waiter {
   }
 
   /** As onRead, where Node.js reads into memory of its own. */
-  #onData (chunk: Buffer): void {
+  #onData (chunk: Buffer): boolean {
     const bytes = chunk.length
     const startedAt = bytes >= STREAM_BYTES ? performance.now() : 0
-    if (!this.#taker.count(bytes)) return
+    if (!this.#taker.count(bytes)) return false
     if (this.#taker.isTaking) this.#taker.take(chunk)
     else release(chunk)
-    if (!this.#goesOn(bytes === PLAIN_BYTES, startedAt)) this.#socket.pause()
+    return this.#goesOn(bytes === PLAIN_BYTES, startedAt)
   }
 
   /**

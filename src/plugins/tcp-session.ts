@@ -1,5 +1,4 @@
 /** One TCP client: what every TCP service needs and none should have to write. */
-import type { Socket } from 'node:net'
 import type { Config } from '../config.ts'
 import type { Connection } from '../connections.ts'
 import type { Gate } from '../gate.ts'
@@ -7,6 +6,7 @@ import type { Member } from '../roster.ts'
 import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
 import { endIfSilent } from './net-server.ts'
 import { TcpReader, type Reading, type Taker } from './tcp-reader.ts'
+import type { TcpSocket } from './tcp-socket.ts'
 
 /** How long a draining server waits for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
@@ -24,7 +24,7 @@ export interface TcpRunner extends Reading {
 }
 
 /** A socket knows its session, so that all sockets have the same listeners: closures of their own would be a fifth of what an idle connection costs. */
-type SessionSocket = Socket & { session?: TcpSession }
+type SessionSocket = TcpSocket & { session?: TcpSession }
 
 export class TcpSession implements TcpClient, Taker, Member {
   rosterIndex = -1
@@ -39,6 +39,7 @@ export class TcpSession implements TcpClient, Taker, Member {
   isTaking = false
   isBorrowing = false
   #isEnding = false
+  #isDraining = false
   #isKeptAlive = false
   /** Whether Nagle's algorithm is off. */
   #isPrompt = false
@@ -48,7 +49,7 @@ export class TcpSession implements TcpClient, Taker, Member {
   #seenBytes = 0
   #seenAt: number
 
-  constructor (socket: Socket, remote: Peer, connection: Connection, gate: Gate, runner: TcpRunner) {
+  constructor (socket: TcpSocket, remote: Peer, connection: Connection, gate: Gate, runner: TcpRunner) {
     this.remote = remote
     this.#socket = Object.assign(socket, { session: this })
     this.connection = connection
@@ -99,12 +100,14 @@ export class TcpSession implements TcpClient, Taker, Member {
 
   /** The server shuts down: the client gets what was written to it, a FIN, and a moment to answer that. */
   drain (): void {
-    const socket = this.#socket
+    this.#isDraining = true
     this.connection.because('server draining')
-    this.end()
-    const quieten = () => socket.setTimeout(DRAIN_SILENCE_MS, () => socket.destroy())
-    if (socket.writableFinished) quieten()
-    else socket.once('finish', quieten)
+    if (this.#socket.writableFinished) this.#quieten()
+    else this.end()
+  }
+
+  #quieten (): void {
+    this.#socket.setTimeout(DRAIN_SILENCE_MS).on('timeout', onTimeout)
   }
 
   count (bytes: number): boolean {
@@ -139,7 +142,7 @@ export class TcpSession implements TcpClient, Taker, Member {
       this.#socket.setKeepAlive(true, KEEP_ALIVE_MS)
     }
     // Not one that has a timer of its own.
-    if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.endIdle()
+    if (now - this.#seenAt >= this.#runner.limits.idleMs && !this.#socket.timeout) this.#endIdle()
     return false
   }
 
@@ -149,7 +152,12 @@ export class TcpSession implements TcpClient, Taker, Member {
     if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs).on('timeout', onTimeout)
   }
 
-  endIdle (): void {
+  onSilence (): void {
+    if (this.#isDraining && this.#socket.writableFinished) this.#socket.destroy()
+    else this.#endIdle()
+  }
+
+  #endIdle (): void {
     endIfSilent(this.#socket, () => this.connection.destroyFor('TCP_IDLE_MS', 'idle'))
   }
 
@@ -174,6 +182,7 @@ export class TcpSession implements TcpClient, Taker, Member {
     if (socket.destroyed || socket.readableEnded) return
     socket.resume()
     this.#finSentAt = performance.now()
+    if (this.#isDraining) this.#quieten()
   }
 
   onFin (): void {
@@ -210,5 +219,5 @@ const NOTHING: TcpReceiver = {}
 function onError (this: SessionSocket, error: Error): void { this.session?.connection.failed(error) }
 function onFin (this: SessionSocket): void { this.session?.onFin() }
 function onFinSent (this: SessionSocket): void { this.session?.onFinSent() }
-function onTimeout (this: SessionSocket): void { this.session?.endIdle() }
+function onTimeout (this: SessionSocket): void { this.session?.onSilence() }
 function onClosed (this: SessionSocket): void { this.session?.onClosed() }

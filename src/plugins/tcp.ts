@@ -1,5 +1,4 @@
 /** The TCP runner: binds every TCP service and gives each of its clients a session. */
-import type { Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
 import { formatAddress, network } from '../address.ts'
 import type { Endpoint } from '../endpoint.ts'
@@ -12,6 +11,7 @@ import { peerOf } from './peer.ts'
 import { ReadMemory } from './read-memory.ts'
 import { TcpPort } from './tcp-port.ts'
 import { TcpSession, type TcpRunner } from './tcp-session.ts'
+import type { TcpSocket } from './tcp-socket.ts'
 
 /** How often the runner looks for connections that have been silent, have lived or have been without the client's FIN for too long. */
 const SWEEP_MS = 1000
@@ -20,6 +20,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
   const { config, connections } = app
   const ports: TcpPort[] = []
   const sessions = new Roster<TcpSession>()
+  let onEmpty = () => {}
   const runner: TcpRunner = {
     limits: config.tcp,
     readInto: app.readInto,
@@ -29,11 +30,12 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
     onClosed (session) {
       session.gate.leave(session.connection.network)
       sessions.delete(session)
+      if (sessions.size === 0) onEmpty()
     }
   }
 
   function serve (service: TcpService, endpoint: Endpoint, gate: Gate): void {
-    function onConnection (socket: Socket): void {
+    function onConnection (socket: TcpSocket): void {
       const peer = peerOf(socket)
       // Reset before we got to it: nobody is there to be served.
       if (!peer) {
@@ -53,7 +55,11 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
       session.start(service)
     }
     // A failing accept() is told, and survived.
-    const port = new TcpPort({ onConnection, onError: (err) => connections.failed(endpoint, err, 'accept failed') })
+    const port = new TcpPort({
+      onConnection,
+      onListening: (server) => app.acceptHandles(server, onConnection),
+      onError: (err) => connections.failed(endpoint, err, 'accept failed')
+    })
     ports.push(port)
     app.addHook('onReady', () => endpoint.bind((wanted) => port.listen(config.host, wanted)))
   }
@@ -82,6 +88,8 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
   app.addHook('preClose', async () => {
     closed = Promise.all(ports.map((port) => port.close()))
     for (const session of sessions) session.drain()
+    // Not all of them are known to Node.js's servers.
+    if (sessions.size > 0) closed = Promise.all([closed, new Promise<void>((resolve) => { onEmpty = resolve })])
   })
   app.addHook('onClose', async () => {
     await closed

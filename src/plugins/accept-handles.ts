@@ -1,0 +1,90 @@
+/** Accepting TCP clients without a `net.Socket` for each, where this Node.js can. */
+import { EventEmitter, once } from 'node:events'
+import { connect, createServer, type Server } from 'node:net'
+import { addAbortSignal } from 'node:stream'
+import fastifyPlugin from 'fastify-plugin'
+import { reachable } from '../address.ts'
+import { lookInside, type Inside, type ServerHandle } from './handle.ts'
+import { HandleSocket } from './handle-socket.ts'
+import { close, listen } from './net-server.ts'
+import type { ReadInto } from './read-into.ts'
+import type { TcpSocket } from './tcp-socket.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance { acceptHandles: AcceptHandles }
+}
+
+/** Has a server that listens give its clients as HandleSockets, in place of its 'connection' event. False where this Node.js cannot: then nothing has changed. */
+export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) => void) => boolean
+
+const TRIAL_MS = 1000
+/** More than any system takes at once. */
+const LARGE = 4_194_304
+
+const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => {
+  const { _handle: handle } = server as Server & { _handle: ServerHandle }
+  const accept = handle.onconnection
+  handle.onconnection = function (status, client) {
+    if (status === 0 && client) onConnection(new HandleSocket(client, inside))
+    else accept.call(this, status, client)
+  }
+  return true
+}
+
+/** Whether such a socket does what it says: bytes in both directions, more of them than the system takes at once, both FINs, and a client that breaks off. */
+async function works (accept: AcceptHandles, readInto: ReadInto, host: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(TRIAL_MS)
+  const server = createServer({ allowHalfOpen: true })
+  const ends: (() => unknown)[] = []
+  const seen: unknown[] = []
+  const memory = Buffer.alloc(4)
+  const closed = new EventEmitter()
+  try {
+    const port = await listen(server, { host, port: 0 })
+    accept(server, (socket) => {
+      ends.push(() => socket.destroy())
+      seen.push(socket.remotePort)
+      socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
+        .on('end', () => {
+          socket.write('ä', nothing)
+          socket.write(Buffer.alloc(LARGE), () => seen.push('written'))
+          if (socket.writableLength === 0) seen.push('written')
+          socket.end()
+        })
+        .on('finish', () => seen.push('finish'))
+        .on('close', () => closed.emit('close'))
+      readInto(socket, { nextBuffer: () => memory, onRead: (bytes, buffer) => seen.push(buffer.toString('latin1', 0, bytes)) > 0 })
+      socket.resume()
+    })
+    const [talks, breaks] = [connect({ host: reachable(host), port }), connect({ host: reachable(host), port })]
+    ends.push(() => talks.destroy(), () => breaks.destroy())
+    await Promise.all([talks, breaks].map((client) => once(client, 'connect', { signal })))
+    const { localPort } = talks
+    const broken = once(closed, 'close', { signal })
+    breaks.resetAndDestroy()
+    await broken
+    const over = once(closed, 'close', { signal })
+    talks.end('oneloop')
+    let bytes = 0
+    for await (const chunk of addAbortSignal(signal, talks)) bytes += (chunk as Buffer).length
+    await over
+    const ports = [seen.shift(), seen.shift()]
+    return seen.join() === 'ECONNRESET,onel,oop,written,finish' && bytes === LARGE + 2 && ports.includes(localPort)
+  } catch {
+    return false
+  } finally {
+    for (const end of ends) end()
+    await close(server)
+  }
+}
+
+function nothing (): void {}
+
+export const accepting = fastifyPlugin(async function accepting (app) {
+  const inside = await lookInside(app.config.host)
+  if (inside) Object.defineProperty(HandleSocket.prototype, inside.updateTimer, { value: HandleSocket.prototype.onActive })
+  const accept = inside && acceptBy(inside)
+  const isAble = accept !== undefined && await works(accept, app.readInto, app.config.host)
+  if (!isAble) app.log.warn('this Node.js has no way to accept a client without a stream: TCP connections cost more')
+  app.decorate('acceptHandles', isAble ? accept : () => false)
+})

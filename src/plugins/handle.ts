@@ -1,0 +1,88 @@
+/** What Node.js has inside of a TCP socket. Nothing of it is documented, so it is looked for at the start. */
+import { once } from 'node:events'
+import { connect, createServer, Socket } from 'node:net'
+import { reachable } from '../address.ts'
+import { close, listen } from './net-server.ts'
+
+/** A connection to a client. Numbers that are returned or handed over are 0, or an error's negative number. */
+export interface Handle {
+  readonly bytesRead: number
+  /** Bytes that were written and that the system has not taken. */
+  readonly writeQueueSize: number
+  reading?: boolean
+  onread: unknown
+  readStart (): number
+  readStop (): number
+  writeBuffer (request: Request, data: Uint8Array): number
+  writeUtf8String (request: Request, data: string): number
+  /** Once all that was written before is taken. */
+  shutdown (request: Request): number
+  getpeername (out: { address?: string, port?: number }): number
+  setNoDelay (isOn: boolean): number
+  setKeepAlive (isOn: boolean, delaySeconds: number): number
+  close (onClosed: (this: Handle) => void): void
+  [owner: symbol]: object | undefined
+}
+
+/** A write or a shutdown. It is done when the method returns, unless something has to wait. */
+export interface Request {
+  oncomplete?: (status: number) => void
+  data?: Uint8Array | string
+}
+type RequestClass = new () => Request
+
+export interface ServerHandle { onconnection (error: number, client: Handle | undefined): void }
+
+/** What of Node.js's inside is found with a socket of its own. */
+export interface Inside {
+  readonly Write: RequestClass
+  readonly Shutdown: RequestClass
+  /** A handle's read callback, and where a handle keeps its socket, whose methods that callback calls. */
+  readonly onRead: unknown
+  readonly owner: symbol
+  /** The method that is called at every read. */
+  readonly updateTimer: symbol
+}
+
+const TRIAL_MS = 1000
+const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
+
+/** Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end. */
+export async function lookInside (host: string): Promise<Inside | undefined> {
+  const signal = AbortSignal.timeout(TRIAL_MS)
+  const server = createServer()
+  const sockets: Socket[] = []
+  try {
+    const port = await listen(server, { host, port: 0 })
+    const client = connect({ host: reachable(host), port })
+    sockets.push(client.on('error', nothing).resume())
+    const [socket] = await once(server, 'connection', { signal }) as [Socket & { _handle: Handle }]
+    sockets.push(socket.on('error', nothing))
+    const { _handle: handle } = socket
+    const seen: { Write?: RequestClass, Shutdown?: RequestClass } = {}
+    const { writeUtf8String, shutdown } = handle
+    handle.writeUtf8String = function (request, data) {
+      seen.Write = request.constructor as RequestClass
+      return writeUtf8String.call(this, request, data)
+    }
+    handle.shutdown = function (request) {
+      seen.Shutdown = request.constructor as RequestClass
+      return shutdown.call(this, request)
+    }
+    const ended = once(client, 'end', { signal })
+    socket.end('oneloop')
+    await ended
+    const find = (object: object, description: string) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
+    const owner = find(handle, 'owner_symbol')
+    const updateTimer = find(Socket.prototype, 'kUpdateTimer')
+    if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
+    return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread, owner, updateTimer }
+  } catch {
+    return undefined
+  } finally {
+    for (const socket of sockets) socket.destroy()
+    await close(server)
+  }
+}
+
+function nothing (): void {}

@@ -1,0 +1,107 @@
+/** TCP clients without streams: whether this Node.js can, and what becomes of it where it cannot. What such clients may expect stands in services.test.ts and streams.test.ts. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Server, type AddressInfo, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { buildApp } from '../src/app.ts'
+import { ask } from '../src/clients/tcp.ts'
+import { loadConfig } from '../src/config.ts'
+import type { ServerHandle } from '../src/plugins/handle.ts'
+import { defineTcpService } from '../src/service.ts'
+import { connect, FREE_PORTS, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+
+/** Talks to three services; how many streams Node.js made for that. */
+async function streamsFor (t: Test, { target }: TestServer): Promise<number> {
+  let made = 0
+  const count = () => { made++ }
+  subscribe('net.server.socket', count)
+  try {
+    t.match(String(await ask(target('time'), options)), /^\w{3} \w{3} .*\d{4}\r\n$/)
+    t.equal(String(await ask(target('echo'), { ...options, send: Buffer.from('hello') })), 'hello')
+    const socket = await connect(target('exchange'))
+    socket.write('hello')
+    t.match(String(await readAll(socket)), /^Welcome[^]*Received: hello\r\n$/)
+  } finally {
+    unsubscribe('net.server.socket', count)
+  }
+  return made
+}
+
+const isWarned = ({ log }: TestServer) => log.some(({ msg }) => msg === 'this Node.js has no way to accept a client without a stream: TCP connections cost more')
+
+t.test('this Node.js can', async (t) => {
+  const server = await serverFor(t)
+  t.equal(isWarned(server), false)
+  t.equal(await streamsFor(t, server), 0)
+})
+
+t.test('an accept that fails is told of, as before', async (t) => {
+  const servers: Server[] = []
+  const { listen } = Server.prototype
+  t.teardown(() => { Server.prototype.listen = listen })
+  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+    servers.push(this)
+    return Reflect.apply(listen, this, args) as Server
+  } as typeof listen
+  const { endpoint, log } = await serverFor(t)
+  const server = servers.find((one) => one.listening && (one.address() as AddressInfo).port === endpoint('time').port) as Server & { _handle: ServerHandle }
+  server._handle.onconnection(-24, undefined)
+  t.same([...endpoint('time').errors], [['EMFILE', 1]])
+  t.match(log.at(-1), { service: 'time', msg: 'accept failed' })
+})
+
+/** Of Node.js's handles: the method, what it is instead, and what is wrong with that. */
+const OTHERS = [
+  ['writeBuffer', undefined, 'is not there'],
+  ['writeBuffer', () => -1, 'fails'],
+  ['writeBuffer', () => 0, 'writes nothing'],
+  ['getpeername', undefined, 'is not there'],
+  ['getpeername', () => -1, 'fails'],
+  ['useUserBuffer', undefined, 'is not there'],
+  ['useUserBuffer', () => {}, 'does nothing']
+] as const
+
+for (const [name, method, title] of OTHERS) {
+  t.test(`where ${name} ${title}, its clients are streams`, async (t) => {
+    const server = await withInside(name, method, () => serverFor(t))
+    t.equal(isWarned(server), true)
+    t.equal(await streamsFor(t, server), 3)
+  })
+}
+
+t.test('what waits to be taken stays what it was, whatever is collected meanwhile', async (t) => {
+  const BYTES = 16 * 1_048_576
+  const answer = (byte: number) => Buffer.alloc(BYTES, byte)
+  let clients = 0
+  const giver = defineTcpService({ name: 'giver', ports: [1], summary: '', example: {}, onConnection: (client) => client.end(answer(++clients)) })
+  const config = loadConfig({}, FREE_PORTS)
+  const app = await buildApp({ ...config, ports: { ...config.ports, giver: { variable: 'GIVER_PORT', ports: [0], isSet: true } } }, pino({ level: 'silent' }), [giver])
+  t.teardown(() => app.close())
+  await app.ready()
+  const endpoint = app.endpoints.find(({ name }) => name === 'giver')
+  const sockets: Socket[] = []
+  for (let i = 1; i <= 4; i++) {
+    sockets.push((await connect({ host: '127.0.0.1', port: endpoint?.port ?? 0 })).pause())
+    await until(() => clients === i, 'it is served')
+  }
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const others: Buffer[] = []
+  for (let i = 0; i < 4; i++) {
+    collect()
+    // Where it was, there is something else now.
+    others.push(answer(0xff))
+    await delay(10)
+  }
+  for (const [i, socket] of sockets.entries()) {
+    const received = readAll(socket)
+    socket.resume()
+    t.ok((await received).equals(answer(i + 1)))
+  }
+  t.equal(others.length, 4)
+})

@@ -1,6 +1,6 @@
 /** TCP clients without streams: whether this Node.js can, and what becomes of it where it cannot. What such clients may expect stands in services.test.ts and streams.test.ts. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Server, type AddressInfo, type Socket } from 'node:net'
+import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -9,7 +9,8 @@ import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { ask } from '../src/clients/tcp.ts'
 import { loadConfig } from '../src/config.ts'
-import type { ServerHandle } from '../src/plugins/handle.ts'
+import type { Handle, Inside, Request, ServerHandle } from '../src/plugins/handle.ts'
+import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { defineTcpService } from '../src/service.ts'
 import { connect, FREE_PORTS, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
 
@@ -55,24 +56,85 @@ t.test('an accept that fails is told of, as before', async (t) => {
   t.match(log.at(-1), { service: 'time', msg: 'accept failed' })
 })
 
+type Method = (this: Handle, ...args: unknown[]) => unknown
+/** As the original, but for clients without streams. */
+const exceptOurs = (method: Method) => (original: unknown): Method => function (...args) {
+  const isOurs = Object.getOwnPropertySymbols(this).some((symbol) => this[symbol] instanceof HandleSocket)
+  return (isOurs ? method : original as Method).apply(this, args)
+}
+
 /** Of Node.js's handles: the method, what it is instead, and what is wrong with that. */
 const OTHERS = [
-  ['writeBuffer', undefined, 'is not there'],
-  ['writeBuffer', () => -1, 'fails'],
-  ['writeBuffer', () => 0, 'writes nothing'],
-  ['getpeername', undefined, 'is not there'],
-  ['getpeername', () => -1, 'fails'],
-  ['useUserBuffer', undefined, 'is not there'],
-  ['useUserBuffer', () => {}, 'does nothing']
+  ['writeBuffer', () => undefined, 'is not there'],
+  ['writeBuffer', () => () => -1, 'fails'],
+  ['writeBuffer', () => () => 0, 'writes nothing'],
+  ['writeBuffer', exceptOurs(() => { throw new Error('it is another') }), 'throws'],
+  ['shutdown', exceptOurs(() => 0), 'sends no FIN'],
+  ['getpeername', () => undefined, 'is not there'],
+  ['getpeername', () => () => -1, 'fails'],
+  ['getpeername', exceptOurs(() => { throw new Error('it is another') }), 'throws'],
+  ['useUserBuffer', () => undefined, 'is not there'],
+  ['useUserBuffer', () => () => {}, 'does nothing']
 ] as const
 
-for (const [name, method, title] of OTHERS) {
+for (const [name, make, title] of OTHERS) {
   t.test(`where ${name} ${title}, its clients are streams`, async (t) => {
-    const server = await withInside(name, method, () => serverFor(t))
+    const server = await withInside(name, make, () => serverFor(t))
     t.equal(isWarned(server), true)
     t.equal(await streamsFor(t, server), 3)
   })
 }
+
+t.test('where Node.js asks its sockets for more, its clients are streams', async (t) => {
+  const { read } = HandleSocket.prototype
+  t.teardown(() => { HandleSocket.prototype.read = read })
+  HandleSocket.prototype.read = () => { throw new Error('there is more to do') }
+  const server = await serverFor(t)
+  t.equal(isWarned(server), true)
+  t.equal(await streamsFor(t, server), 3)
+})
+
+t.test('a stranger who comes to a port that a trial listens on, sends something and stays holds up no start', async (t) => {
+  const { listen } = Server.prototype
+  const strangers: Socket[] = []
+  t.teardown(() => {
+    Server.prototype.listen = listen
+    for (const stranger of strangers) stranger.destroy()
+  })
+  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+    this.once('listening', () => {
+      const { port } = this.address() as AddressInfo
+      for (let i = 0; i < 2; i++) strangers.push(connectSocket({ host: '127.0.0.1', port }).on('error', () => {}))
+      for (const stranger of strangers) stranger.write('x')
+    })
+    return Reflect.apply(listen, this, args) as Server
+  } as typeof listen
+  const server = await serverFor(t)
+  Server.prototype.listen = listen
+  for (const stranger of strangers) stranger.destroy()
+  t.match(String(await ask(server.target('time'), options)), /\d{4}\r\n$/)
+})
+
+t.test('what had to wait once is no sign of life later', async (t) => {
+  let expire = () => {}
+  t.intercept(globalThis, 'setTimeout', { value: (act: () => void) => { expire = act; return { unref () { return this }, refresh () {} } } })
+  const handle = { writeQueueSize: 0, writeBuffer: () => { handle.writeQueueSize = 100; return 0 } }
+  let request: Request = {}
+  class Write { constructor () { request = this } }
+  const socket = new HandleSocket(handle as unknown as Handle, { Write, owner: Symbol('owner') } as unknown as Inside)
+  let timeouts = 0
+  let written = 0
+  socket.on('timeout', () => { timeouts++ }).setTimeout(1000)
+  socket.write(Buffer.alloc(100), () => { written++ })
+  handle.writeQueueSize = 40
+  expire()
+  t.equal(timeouts, 0, 'it takes some')
+  handle.writeQueueSize = 0
+  request.oncomplete?.(0)
+  t.equal(written, 1)
+  expire()
+  t.equal(timeouts, 1)
+})
 
 t.test('what waits to be taken stays what it was, whatever is collected meanwhile', async (t) => {
   const BYTES = 16 * 1_048_576

@@ -13,7 +13,7 @@ const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 const SERVERS = [
   ['that reads for itself', (t: Test) => serverFor(t, SETTINGS)],
   // On a Node.js whose parser does not tell how it is to be stopped.
-  ['that is handed what it parses', (t: Test) => withInside('kOnExecute', undefined, () => serverFor(t, SETTINGS))]
+  ['that is handed what it parses', (t: Test) => withInside('kOnExecute', () => undefined, () => serverFor(t, SETTINGS))]
 ] as const
 
 /** `kOnBody` of Node.js's parser. */

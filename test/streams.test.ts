@@ -15,7 +15,7 @@ const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 
 /** A server on a Node.js whose `useUserBuffer` is another. */
-const withUserBuffer = (t: Test, method: unknown) => withInside('useUserBuffer', method, () => serverFor(t, SETTINGS))
+const withUserBuffer = (t: Test, method: unknown) => withInside('useUserBuffer', () => method, () => serverFor(t, SETTINGS))
 
 const isPlain = (server: TestServer) => server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to read'))
 

@@ -68,6 +68,7 @@ const INSIDE = {
   /** Stopping the parser. */
   kOnExecute: (socket: ServerSocket) => socket.parser.constructor,
   /** Serving TCP clients without streams. */
+  shutdown: (socket: ServerSocket) => socket._handle,
   writeBuffer: (socket: ServerSocket) => socket._handle,
   getpeername: (socket: ServerSocket) => socket._handle
 }
@@ -84,8 +85,11 @@ interface Parser extends Record<number, (this: Parser, bytes: Buffer) => void> {
   readonly _consumed: boolean
 }
 
-/** Does something on a Node.js in which one thing is another. */
-export async function withInside<T> (name: keyof typeof INSIDE, value: unknown, act: () => Promise<T>): Promise<T> {
+/**
+ * Does something on a Node.js in which one thing is another.
+ * @param make of what it is.
+ */
+export async function withInside<T> (name: keyof typeof INSIDE, make: (original: unknown) => unknown, act: () => Promise<T>): Promise<T> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = connectSocket((server.address() as AddressInfo).port, '127.0.0.1')
@@ -96,7 +100,7 @@ export async function withInside<T> (name: keyof typeof INSIDE, value: unknown, 
   server.close()
   if (!owner) throw new Error(`this Node.js has no ${name}`)
   const original = owner[name]
-  owner[name] = value
+  owner[name] = make(original)
   try {
     return await act()
   } finally {
@@ -105,7 +109,7 @@ export async function withInside<T> (name: keyof typeof INSIDE, value: unknown, 
 }
 
 /** Starts something on a Node.js with no way to serve TCP clients without streams. */
-export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => -1, act)
+export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => () => -1, act)
 
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
 export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

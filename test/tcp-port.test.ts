@@ -91,7 +91,7 @@ t.test('where a port cannot be shared, one socket listens', async (t) => {
     const [wanted] = args as [ListenOptions]
     given.push(wanted)
     if (!wanted.reusePort) return Reflect.apply(original, this, args) as Server
-    process.nextTick(() => this.emit('error', Object.assign(new Error('listen ENOTSUP'), { code: 'ENOTSUP' })))
+    process.nextTick(() => this.emit('error', Object.assign(new Error('listen ENOPROTOOPT'), { code: 'ENOPROTOOPT' })))
     return this
   } as typeof original
   const server = await serverFor(t, FREE_PORTS)

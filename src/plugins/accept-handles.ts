@@ -14,11 +14,11 @@ declare module 'fastify' {
   interface FastifyInstance { acceptHandles: AcceptHandles }
 }
 
-/** Has a server that listens give its clients as HandleSockets, in place of its 'connection' event. False where this Node.js cannot: then nothing has changed. */
-export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) => void) => boolean
+/** Has a server that listens give its clients as HandleSockets, in place of its 'connection' event. Does nothing where this Node.js cannot. */
+export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) => void) => void
 
 const TRIAL_MS = 1000
-/** More than any system takes at once. */
+/** More than most systems take at once. */
 const LARGE = 4_194_304
 
 const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => {
@@ -28,20 +28,28 @@ const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => {
     if (status === 0 && client) onConnection(new HandleSocket(client, inside))
     else accept.call(this, status, client)
   }
-  return true
 }
 
-/** Whether such a socket does what it says: bytes in both directions, more of them than the system takes at once, both FINs, and a client that breaks off. */
-async function works (accept: AcceptHandles, readInto: ReadInto, host: string): Promise<boolean> {
+/** Whether such a socket does what it says: bytes in both directions, more of them than most systems take at once, both FINs, and a client that breaks off. */
+async function works (inside: Inside, readInto: ReadInto, host: string): Promise<boolean> {
   const signal = AbortSignal.timeout(TRIAL_MS)
   const server = createServer({ allowHalfOpen: true })
   const ends: (() => unknown)[] = []
   const seen: unknown[] = []
   const memory = Buffer.alloc(4)
-  const closed = new EventEmitter()
+  const closed = new EventEmitter().on('error', nothing)
+  // What Node.js calls may throw past every try but its own.
+  const guarded = <This, Arguments extends unknown[]>(act: (this: This, ...args: Arguments) => unknown) => function (this: This, ...args: Arguments) {
+    try {
+      return act.apply(this, args)
+    } catch (error) {
+      closed.emit('error', error)
+    }
+  }
+  const accept = acceptBy({ ...inside, onRead: guarded(inside.onRead) })
   try {
     const port = await listen(server, { host, port: 0 })
-    accept(server, (socket) => {
+    accept(server, guarded((socket) => {
       ends.push(() => socket.destroy())
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
@@ -55,8 +63,8 @@ async function works (accept: AcceptHandles, readInto: ReadInto, host: string): 
         .on('close', () => closed.emit('close'))
       readInto(socket, { nextBuffer: () => memory, onRead: (bytes, buffer) => seen.push(buffer.toString('latin1', 0, bytes)) > 0 })
       socket.resume()
-    })
-    const [talks, breaks] = [connect({ host: reachable(host), port }), connect({ host: reachable(host), port })]
+    }))
+    const [talks, breaks] = [connect({ host, port }), connect({ host, port })]
     ends.push(() => talks.destroy(), () => breaks.destroy())
     await Promise.all([talks, breaks].map((client) => once(client, 'connect', { signal })))
     const { localPort } = talks
@@ -64,6 +72,8 @@ async function works (accept: AcceptHandles, readInto: ReadInto, host: string): 
     breaks.resetAndDestroy()
     await broken
     const over = once(closed, 'close', { signal })
+    // It may fail before anybody waits for it.
+    over.catch(nothing)
     talks.end('oneloop')
     let bytes = 0
     for await (const chunk of addAbortSignal(signal, talks)) bytes += (chunk as Buffer).length
@@ -81,10 +91,10 @@ async function works (accept: AcceptHandles, readInto: ReadInto, host: string): 
 function nothing (): void {}
 
 export const accepting = fastifyPlugin(async function accepting (app) {
-  const inside = await lookInside(app.config.host)
+  const host = reachable(app.config.host)
+  const inside = await lookInside(host)
   if (inside) Object.defineProperty(HandleSocket.prototype, inside.updateTimer, { value: HandleSocket.prototype.onActive })
-  const accept = inside && acceptBy(inside)
-  const isAble = accept !== undefined && await works(accept, app.readInto, app.config.host)
+  const isAble = inside !== undefined && await works(inside, app.readInto, host)
   if (!isAble) app.log.warn('this Node.js has no way to accept a client without a stream: TCP connections cost more')
-  app.decorate('acceptHandles', isAble ? accept : () => false)
+  app.decorate('acceptHandles', isAble ? acceptBy(inside) : nothing)
 })

@@ -74,6 +74,7 @@ export class HandleSocket implements TcpSocket {
     request.oncomplete = (status) => {
       this.#waiting--
       if (this.destroyed) return
+      this.#seenWaiting = handle.writeQueueSize
       this.#timer?.refresh()
       this.#check('write', status)
       if (status === 0) onWritten()

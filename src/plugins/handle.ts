@@ -1,7 +1,6 @@
 /** What Node.js has inside of a TCP socket. Nothing of it is documented, so it is looked for at the start. */
 import { once } from 'node:events'
 import { connect, createServer, Socket } from 'node:net'
-import { reachable } from '../address.ts'
 import { close, listen } from './net-server.ts'
 
 /** A connection to a client. Numbers that are returned or handed over are 0, or an error's negative number. */
@@ -38,7 +37,7 @@ export interface Inside {
   readonly Write: RequestClass
   readonly Shutdown: RequestClass
   /** A handle's read callback, and where a handle keeps its socket, whose methods that callback calls. */
-  readonly onRead: unknown
+  readonly onRead: (this: Handle, ...bytes: unknown[]) => unknown
   readonly owner: symbol
   /** The method that is called at every read. */
   readonly updateTimer: symbol
@@ -47,17 +46,19 @@ export interface Inside {
 const TRIAL_MS = 1000
 const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
 
-/** Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end. */
+/**
+ * Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end.
+ * @param host an address that this machine can be reached by.
+ */
 export async function lookInside (host: string): Promise<Inside | undefined> {
   const signal = AbortSignal.timeout(TRIAL_MS)
-  const server = createServer()
   const sockets: Socket[] = []
+  const server = createServer((socket) => { sockets.push(socket.on('error', nothing)) })
   try {
     const port = await listen(server, { host, port: 0 })
-    const client = connect({ host: reachable(host), port })
+    const client = connect({ host, port })
     sockets.push(client.on('error', nothing).resume())
     const [socket] = await once(server, 'connection', { signal }) as [Socket & { _handle: Handle }]
-    sockets.push(socket.on('error', nothing))
     const { _handle: handle } = socket
     const seen: { Write?: RequestClass, Shutdown?: RequestClass } = {}
     const { writeUtf8String, shutdown } = handle
@@ -76,7 +77,7 @@ export async function lookInside (host: string): Promise<Inside | undefined> {
     const owner = find(handle, 'owner_symbol')
     const updateTimer = find(Socket.prototype, 'kUpdateTimer')
     if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
-    return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread, owner, updateTimer }
+    return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer }
   } catch {
     return undefined
   } finally {

@@ -1,4 +1,4 @@
-/** Reading a socket into memory of the caller's choice. The only file that knows how Node.js does it inside, and it finds out at the start whether this one does. */
+/** Reading a socket into memory of the caller's choice. How Node.js does it inside is not documented: whether this one does is found out at the start. */
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -123,13 +123,16 @@ async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
 /** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end. */
 export async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
   const sockets: Socket[] = []
+  const keep = (socket: Socket) => { sockets.push(socket.on('error', nothing)) }
   const signal = AbortSignal.timeout(TEST_MS)
+  // Others may come.
+  server.on('connection', keep)
   try {
-    const port = await listen(server, { host, port: 0 })
-    const client = connect({ host: reachable(host), port })
-    sockets.push(client.on('error', nothing))
+    const address = reachable(host)
+    const port = await listen(server, { host: address, port: 0 })
+    const client = connect({ host: address, port })
+    keep(client)
     const [socket] = await once(server, 'connection', { signal }) as [Socket]
-    sockets.push(socket)
     if (!read(socket)) return false
     const ended = once(socket, 'end', { signal })
     client.end(text)

@@ -30,14 +30,10 @@ export class TcpPort {
     this.#servers.push(options.first ?? this.#another())
   }
 
-  /**
-   * Resolves to the bound port; rejects with Node's error (EADDRINUSE, EACCES, …).
-   * @param sockets how many are to listen. Where the system or this Node.js has no way to share a port, one does.
-   */
-  async listen (host: string, port: number, sockets = SOCKETS_PER_PORT): Promise<number> {
-    const [first] = this.#servers as [Server]
-    const bound = sockets > 1 ? await listenSharing(first, host, port) : await listen(first, { host, port })
-    while (this.#servers.length < sockets) {
+  /** Resolves to the bound port; rejects with Node's error (EADDRINUSE, EACCES, …). Where a port cannot be shared, one socket listens. */
+  async listen (host: string, port: number): Promise<number> {
+    const bound = await listenSharing(this.#servers[0] as Server, host, port)
+    while (this.#servers.length < SOCKETS_PER_PORT) {
       const another = this.#another()
       try {
         await listen(another, { host, port: bound, reusePort: true })
@@ -73,8 +69,8 @@ async function listenSharing (server: Server, host: string, port: number): Promi
   }
   try {
     return await listen(server, { host, port, reusePort: true })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error
+  } catch {
+    // Whatever else is wrong shows again.
     return await listen(server, { host, port })
   }
 }

@@ -146,9 +146,9 @@ export class TcpSession implements TcpClient, Taker, Member {
     return false
   }
 
-  /** From now on Node.js's timer, which knows how much of a write the client has taken. */
+  /** From now on the socket's own timer, which knows how much of a write the client has taken. */
   #watchProgress (): void {
-    // Not setTimeout's own callback: that comes once, and the first time it may find a client that was not silent.
+    // 'timeout' comes again: the first time it may find a client that was not silent.
     if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs).on('timeout', onTimeout)
   }
 

@@ -4,15 +4,12 @@ import { connect as connectSocket, Server, type AddressInfo, type Socket } from 
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
 import { ask } from '../src/clients/tcp.ts'
-import { loadConfig } from '../src/config.ts'
 import type { Handle, Inside, Request, ServerHandle } from '../src/plugins/handle.ts'
 import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { defineTcpService } from '../src/service.ts'
-import { connect, FREE_PORTS, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
+import { appOf, connect, listeners, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
@@ -42,13 +39,7 @@ t.test('this Node.js can', async (t) => {
 })
 
 t.test('an accept that fails is told of, as before', async (t) => {
-  const servers: Server[] = []
-  const { listen } = Server.prototype
-  t.teardown(() => { Server.prototype.listen = listen })
-  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
-    servers.push(this)
-    return Reflect.apply(listen, this, args) as Server
-  } as typeof listen
+  const servers = listeners(t)
   const { endpoint, log } = await serverFor(t)
   const server = servers.find((one) => one.listening && (one.address() as AddressInfo).port === endpoint('time').port) as Server & { _handle: ServerHandle }
   server._handle.onconnection(-24, undefined)
@@ -141,10 +132,7 @@ t.test('what waits to be taken stays what it was, whatever is collected meanwhil
   const answer = (byte: number) => Buffer.alloc(BYTES, byte)
   let clients = 0
   const giver = defineTcpService({ name: 'giver', ports: [1], summary: '', example: {}, onConnection: (client) => client.end(answer(++clients)) })
-  const config = loadConfig({}, FREE_PORTS)
-  const app = await buildApp({ ...config, ports: { ...config.ports, giver: { variable: 'GIVER_PORT', ports: [0], isSet: true } } }, pino({ level: 'silent' }), [giver])
-  t.teardown(() => app.close())
-  await app.ready()
+  const app = await appOf(t, [giver])
   const endpoint = app.endpoints.find(({ name }) => name === 'giver')
   const sockets: Socket[] = []
   for (let i = 1; i <= 4; i++) {

@@ -2,16 +2,17 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { connect as connectSocket, type AddressInfo, type Socket } from 'node:net'
+import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import type { Target } from '../src/address.ts'
-import type { App } from '../src/app.ts'
+import { buildApp, type App } from '../src/app.ts'
 import { loadConfig, type Values } from '../src/config.ts'
 import type { Endpoint } from '../src/endpoint.ts'
 import type { FeedEvent } from '../src/feed.ts'
 import { start } from '../src/server.ts'
+import type { RawService } from '../src/service.ts'
 import { portVariable } from '../src/settings.ts'
 import { rawServices } from '../src/sockets/index.ts'
 
@@ -59,6 +60,16 @@ export async function serverFor (t: Test, settings: Values = {}): Promise<TestSe
     return found
   }
   return { app, log, events, unsubscribe, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
+}
+
+/** An app of these services alone, each on a free port. */
+export async function appOf (t: Test, services: readonly RawService[], settings: Values = {}, log: { level: number, msg: string }[] = []): Promise<App> {
+  const config = loadConfig({}, { ...FREE_PORTS, ...settings })
+  const ports = Object.fromEntries(services.map(({ name }) => [name, { variable: portVariable(name), ports: [0], isSet: true }]))
+  const app = await buildApp({ ...config, ports: { ...config.ports, ...ports } }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), services)
+  t.teardown(() => app.close())
+  await app.ready()
+  return app
 }
 
 /** What of Node.js's inside the plugins look for: by the object of a socket that an HTTP server has accepted which has it, itself or by its class. */
@@ -110,6 +121,18 @@ export async function withInside<T> (name: keyof typeof INSIDE, make: (original:
 
 /** Starts something on a Node.js with no way to serve TCP clients without streams. */
 export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => () => -1, act)
+
+/** Every `net.Server` that begins to listen during the test. */
+export function listeners (t: Test): Server[] {
+  const servers: Server[] = []
+  const { listen } = Server.prototype
+  t.teardown(() => { Server.prototype.listen = listen })
+  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+    servers.push(this)
+    return Reflect.apply(listen, this, args) as Server
+  } as typeof listen
+  return servers
+}
 
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
 export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
 import { close, listen, type ListenOptions } from '../src/plugins/net-server.ts'
 import { SOCKETS_PER_PORT, TcpPort } from '../src/plugins/tcp-port.ts'
-import { connect, FREE_PORTS, serverFor, TIMEOUT_MS } from './support.ts'
+import { connect, FREE_PORTS, listeners, serverFor, TIMEOUT_MS } from './support.ts'
 
 const HOST = '127.0.0.1'
 const options = { timeoutMs: TIMEOUT_MS }
@@ -102,13 +102,7 @@ t.test('where a port cannot be shared, one socket listens', async (t) => {
 })
 
 t.test('an error that comes later is told', async (t) => {
-  const servers: Server[] = []
-  const { listen: original } = Server.prototype
-  t.teardown(() => { Server.prototype.listen = original })
-  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
-    servers.push(this)
-    return Reflect.apply(original, this, args) as Server
-  } as typeof original
+  const servers = listeners(t)
   const { port, errors } = portFor(t)
   await port.listen(HOST, 0)
   for (const server of servers) if (server.listening) server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }))

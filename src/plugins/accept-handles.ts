@@ -1,14 +1,13 @@
 /** Accepting TCP clients without a `net.Socket` for each, where this Node.js can. */
 import { EventEmitter, once } from 'node:events'
-import { connect, createServer, type Server } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
-import { reachable } from '../address.ts'
 import { lookInside, type Inside, type ServerHandle } from './handle.ts'
 import { HandleSocket } from './handle-socket.ts'
-import { close, listen } from './net-server.ts'
 import type { ReadInto } from './read-into.ts'
 import type { TcpSocket } from './tcp-socket.ts'
+import { tryOut } from './trial.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { acceptHandles: AcceptHandles }
@@ -17,7 +16,6 @@ declare module 'fastify' {
 /** Has a server that listens give its clients as HandleSockets, in place of its 'connection' event. Does nothing where this Node.js cannot. */
 export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) => void) => void
 
-const TRIAL_MS = 1000
 /** More than most systems take at once. */
 const LARGE = 4_194_304
 
@@ -32,9 +30,7 @@ const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => {
 
 /** Whether such a socket does what it says: bytes in both directions, more of them than most systems take at once, both FINs, and a client that breaks off. */
 async function works (inside: Inside, readInto: ReadInto, host: string): Promise<boolean> {
-  const signal = AbortSignal.timeout(TRIAL_MS)
-  const server = createServer({ allowHalfOpen: true })
-  const ends: (() => unknown)[] = []
+  const server = createServer()
   const seen: unknown[] = []
   const memory = Buffer.alloc(4)
   const closed = new EventEmitter().on('error', nothing)
@@ -47,10 +43,10 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
     }
   }
   const accept = acceptBy({ ...inside, onRead: guarded(inside.onRead) })
-  try {
-    const port = await listen(server, { host, port: 0 })
+  const sockets: TcpSocket[] = []
+  const isRight = await tryOut(server, host, async ({ signal, connect }) => {
     accept(server, guarded((socket) => {
-      ends.push(() => socket.destroy())
+      sockets.push(socket)
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
         .on('end', () => {
@@ -64,8 +60,7 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
       readInto(socket, { nextBuffer: () => memory, onRead: (bytes, buffer) => seen.push(buffer.toString('latin1', 0, bytes)) > 0 })
       socket.resume()
     }))
-    const [talks, breaks] = [connect({ host, port }), connect({ host, port })]
-    ends.push(() => talks.destroy(), () => breaks.destroy())
+    const [talks, breaks] = [connect(), connect()]
     await Promise.all([talks, breaks].map((client) => once(client, 'connect', { signal })))
     const { localPort } = talks
     const broken = once(closed, 'close', { signal })
@@ -80,18 +75,15 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
     await over
     const ports = [seen.shift(), seen.shift()]
     return seen.join() === 'ECONNRESET,onel,oop,written,finish' && bytes === LARGE + 2 && ports.includes(localPort)
-  } catch {
-    return false
-  } finally {
-    for (const end of ends) end()
-    await close(server)
-  }
+  })
+  for (const socket of sockets) socket.destroy()
+  return isRight ?? false
 }
 
 function nothing (): void {}
 
 export const accepting = fastifyPlugin(async function accepting (app) {
-  const host = reachable(app.config.host)
+  const { host } = app.config
   const inside = await lookInside(host)
   if (inside) Object.defineProperty(HandleSocket.prototype, inside.updateTimer, { value: HandleSocket.prototype.onActive })
   const isAble = inside !== undefined && await works(inside, app.readInto, host)

@@ -117,9 +117,9 @@ export class HandleSocket implements TcpSocket {
     if (!this.destroyed) this._handle.setKeepAlive(isOn, Math.floor(delayMs / 1000))
   }
 
-  setTimeout (ms: number): this {
+  setTimeout (ms: number): void {
     clearTimeout(this.#timer)
-    if (this.destroyed) return this
+    if (this.destroyed) return
     this.timeout = ms
     this.#timer = setTimeout(() => {
       const { writeQueueSize } = this._handle
@@ -127,7 +127,6 @@ export class HandleSocket implements TcpSocket {
       else this.#timer?.refresh()
       this.#seenWaiting = writeQueueSize
     }, ms).unref()
-    return this
   }
 
   /** Also called by Node.js, where it cannot read. */

@@ -1,7 +1,7 @@
 /** What Node.js has inside of a TCP socket. Nothing of it is documented, so it is looked for at the start. */
 import { once } from 'node:events'
-import { connect, createServer, Socket } from 'node:net'
-import { close, listen } from './net-server.ts'
+import { createServer, Socket } from 'node:net'
+import { tryOut } from './trial.ts'
 
 /** A connection to a client. Numbers that are returned or handed over are 0, or an error's negative number. */
 export interface Handle {
@@ -19,7 +19,7 @@ export interface Handle {
   getpeername (out: { address?: string, port?: number }): number
   setNoDelay (isOn: boolean): number
   setKeepAlive (isOn: boolean, delaySeconds: number): number
-  close (onClosed: (this: Handle) => void): void
+  close (onClosed: () => void): void
   [owner: symbol]: object | undefined
 }
 
@@ -43,21 +43,13 @@ export interface Inside {
   readonly updateTimer: symbol
 }
 
-const TRIAL_MS = 1000
 const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
 
-/**
- * Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end.
- * @param host an address that this machine can be reached by.
- */
+/** Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end. Undefined where that is another. */
 export async function lookInside (host: string): Promise<Inside | undefined> {
-  const signal = AbortSignal.timeout(TRIAL_MS)
-  const sockets: Socket[] = []
-  const server = createServer((socket) => { sockets.push(socket.on('error', nothing)) })
-  try {
-    const port = await listen(server, { host, port: 0 })
-    const client = connect({ host, port })
-    sockets.push(client.on('error', nothing).resume())
+  const server = createServer()
+  return await tryOut(server, host, async ({ signal, connect }) => {
+    const client = connect().resume()
     const [socket] = await once(server, 'connection', { signal }) as [Socket & { _handle: Handle }]
     const { _handle: handle } = socket
     const seen: { Write?: RequestClass, Shutdown?: RequestClass } = {}
@@ -78,12 +70,5 @@ export async function lookInside (host: string): Promise<Inside | undefined> {
     const updateTimer = find(Socket.prototype, 'kUpdateTimer')
     if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
     return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer }
-  } catch {
-    return undefined
-  } finally {
-    for (const socket of sockets) socket.destroy()
-    await close(server)
-  }
+  })
 }
-
-function nothing (): void {}

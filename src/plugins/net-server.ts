@@ -6,7 +6,7 @@ const BACKLOG = 511
 export interface ListenOptions {
   readonly host: string
   readonly port: number
-  /** Whether others of this user may listen there, too (SO_REUSEPORT): from Node.js 22.12 on, where the system has it; ENOTSUP where it has not. */
+  /** Whether others of this user may listen there, too (SO_REUSEPORT): from Node.js 22.12 on; before that it is ignored. An error where the system cannot. */
   readonly reusePort?: boolean
 }
 

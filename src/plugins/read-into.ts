@@ -1,10 +1,9 @@
 /** Reading a socket into memory of the caller's choice. How Node.js does it inside is not documented: whether this one does is found out at the start. */
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
-import { reachable } from '../address.ts'
-import { close, listen } from './net-server.ts'
+import { tryOut } from './trial.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,8 +22,6 @@ export interface Reader {
 
 /** Gives every read of a socket, or of what Node.js reads as one, to a reader, in place of its 'data' events. False where this Node.js cannot: then nothing has changed. */
 export type ReadInto = (socket: object, reader: Reader) => boolean
-
-const TEST_MS = 1000
 
 /**
  * Node.js reads into 64 KiB of fresh memory each time, and gives what is left over back: on small messages a tenth of what an
@@ -122,28 +119,15 @@ async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
 
 /** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end. */
 export async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
-  const sockets: Socket[] = []
-  const keep = (socket: Socket) => { sockets.push(socket.on('error', nothing)) }
-  const signal = AbortSignal.timeout(TEST_MS)
-  // Others may come.
-  server.on('connection', keep)
-  try {
-    const address = reachable(host)
-    const port = await listen(server, { host: address, port: 0 })
-    const client = connect({ host: address, port })
-    keep(client)
+  return await tryOut(server, host, async ({ signal, connect }) => {
+    const client = connect()
     const [socket] = await once(server, 'connection', { signal }) as [Socket]
     if (!read(socket)) return false
     const ended = once(socket, 'end', { signal })
     client.end(text)
     await ended
     return true
-  } catch {
-    return false
-  } finally {
-    for (const socket of sockets) socket.destroy()
-    await close(server)
-  }
+  }) ?? false
 }
 
 export const reading = fastifyPlugin(async function reading (app) {

@@ -5,7 +5,7 @@ import { close, listen } from './net-server.ts'
 /**
  * libuv takes one connection a turn from each socket that listens. Of many short connections each then pays for a turn by itself; so the
  * system deals them out over several sockets (SO_REUSEPORT, socket(7)). With four a connection for each request costs 0.7 of what it
- * does with one; with eight 0.65, but everybody else waits twice as long beside a flood of them.
+ * does with one; with eight hardly less, and everybody else waits longer beside a flood of them.
  */
 export const SOCKETS_PER_PORT = 4
 
@@ -60,7 +60,7 @@ export class TcpPort {
   }
 }
 
-/** Takes a port that others may join: if nobody has it, others who would share it among them. */
+/** Takes a port that other sockets of ours may join, if nobody has it: not even somebody who would share it. */
 async function listenSharing (server: Server, host: string, port: number): Promise<number> {
   if (port !== 0) {
     const trial = createServer()

@@ -61,7 +61,7 @@ export class TcpSession implements TcpClient, Taker, Member {
 
   start (service: TcpService): void {
     const socket = this.#socket
-    socket.on('error', onError).on('end', onFin).on('finish', onFinSent).on('close', onClosed)
+    socket.on('error', onError).on('end', onFin).on('finish', onFinSent).on('timeout', onTimeout).on('close', onClosed)
     try {
       const receiver = service.onConnection(this)
       if (receiver) this.#receiver = typeof receiver === 'function' ? { data: receiver } : receiver
@@ -102,12 +102,8 @@ export class TcpSession implements TcpClient, Taker, Member {
   drain (): void {
     this.#isDraining = true
     this.connection.because('server draining')
-    if (this.#socket.writableFinished) this.#quieten()
+    if (this.#socket.writableFinished) this.#socket.setTimeout(DRAIN_SILENCE_MS)
     else this.end()
-  }
-
-  #quieten (): void {
-    this.#socket.setTimeout(DRAIN_SILENCE_MS).on('timeout', onTimeout)
   }
 
   count (bytes: number): boolean {
@@ -148,10 +144,10 @@ export class TcpSession implements TcpClient, Taker, Member {
 
   /** From now on the socket's own timer, which knows how much of a write the client has taken. */
   #watchProgress (): void {
-    // 'timeout' comes again: the first time it may find a client that was not silent.
-    if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs).on('timeout', onTimeout)
+    if (!this.#socket.timeout) this.#socket.setTimeout(this.#runner.limits.idleMs)
   }
 
+  /** May come again: the first time it may find a client that was not silent. */
   onSilence (): void {
     if (this.#isDraining && this.#socket.writableFinished) this.#socket.destroy()
     else this.#endIdle()
@@ -182,7 +178,7 @@ export class TcpSession implements TcpClient, Taker, Member {
     if (socket.destroyed || socket.readableEnded) return
     socket.resume()
     this.#finSentAt = performance.now()
-    if (this.#isDraining) this.#quieten()
+    if (this.#isDraining) socket.setTimeout(DRAIN_SILENCE_MS)
   }
 
   onFin (): void {

@@ -9,7 +9,7 @@ export interface TcpSocket extends Pick<Socket, 'remoteAddress' | 'remotePort' |
   setNoDelay (): unknown
   setKeepAlive (isOn: boolean, delayMs: number): unknown
   /** 'timeout' comes after so long without a byte in either direction. */
-  setTimeout (ms: number): this
+  setTimeout (ms: number): unknown
   destroy (): unknown
   on (event: 'error', listener: (this: this, error: Error) => void): this
   on (event: 'end' | 'finish' | 'timeout' | 'close', listener: (this: this) => void): this

@@ -2,9 +2,11 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { accepting } from './plugins/accept-handles.ts'
+import { acceptingLazily } from './plugins/accept-lazily.ts'
 import { answerBrokenRequest } from './plugins/broken-request.ts'
 import { core } from './plugins/core.ts'
 import { errors } from './plugins/errors.ts'
+import { handles } from './plugins/handle.ts'
 import { http } from './plugins/http.ts'
 import { parsing } from './plugins/http-parser.ts'
 import { httpLimits } from './plugins/http-limits.ts'
@@ -60,7 +62,9 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, raw: 
   await app.register(pressure)
   await app.register(reading)
   await app.register(parsing)
+  await app.register(handles)
   await app.register(accepting)
+  await app.register(acceptingLazily)
   await app.register(http)
   await app.register(httpLimits)
   await app.register(websocket, {

@@ -9,7 +9,7 @@ import { ask } from '../src/clients/tcp.ts'
 import type { Handle, Inside, Request, ServerHandle } from '../src/plugins/handle.ts'
 import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { defineTcpService } from '../src/service.ts'
-import { appOf, connect, listeners, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
+import { appOf, connect, forThose, listeners, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
@@ -47,23 +47,18 @@ t.test('an accept that fails is told of, as before', async (t) => {
   t.match(log.at(-1), { service: 'time', msg: 'accept failed' })
 })
 
-type Method = (this: Handle, ...args: unknown[]) => unknown
-/** As the original, but for clients without streams. */
-const exceptOurs = (method: Method) => (original: unknown): Method => function (...args) {
-  const isOurs = Object.getOwnPropertySymbols(this).some((symbol) => this[symbol] instanceof HandleSocket)
-  return (isOurs ? method : original as Method).apply(this, args)
-}
+const forOurs = (method: () => unknown) => forThose(HandleSocket, method)
 
 /** Of Node.js's handles: the method, what it is instead, and what is wrong with that. */
 const OTHERS = [
   ['writeBuffer', () => undefined, 'is not there'],
   ['writeBuffer', () => () => -1, 'fails'],
   ['writeBuffer', () => () => 0, 'writes nothing'],
-  ['writeBuffer', exceptOurs(() => { throw new Error('it is another') }), 'throws'],
-  ['shutdown', exceptOurs(() => 0), 'sends no FIN'],
+  ['writeBuffer', forOurs(() => { throw new Error('it is another') }), 'throws'],
+  ['shutdown', forOurs(() => 0), 'sends no FIN'],
   ['getpeername', () => undefined, 'is not there'],
   ['getpeername', () => () => -1, 'fails'],
-  ['getpeername', exceptOurs(() => { throw new Error('it is another') }), 'throws'],
+  ['getpeername', forOurs(() => { throw new Error('it is another') }), 'throws'],
   ['useUserBuffer', () => undefined, 'is not there'],
   ['useUserBuffer', () => () => {}, 'does nothing']
 ] as const

@@ -6,12 +6,13 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
 import { frame } from './corpus-websocket.ts'
-import { connect, handshake, readAll, serverFor, until, withInside, type ServerSocket, type TestServer } from './support.ts'
+import { connect, handshake, onStreams, readAll, serverFor, until, withInside, type ServerSocket, type TestServer } from './support.ts'
 
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 
 const SERVERS = [
   ['that reads for itself', (t: Test) => serverFor(t, SETTINGS)],
+  ['that reads a socket with streams for itself', (t: Test) => onStreams(() => serverFor(t, SETTINGS))],
   // On a Node.js whose parser does not tell how it is to be stopped.
   ['that is handed what it parses', (t: Test) => withInside('kOnExecute', () => undefined, () => serverFor(t, SETTINGS))]
 ] as const

@@ -81,6 +81,8 @@ const INSIDE = {
   /** Serving TCP clients without streams. */
   shutdown: (socket: ServerSocket) => socket._handle,
   writeBuffer: (socket: ServerSocket) => socket._handle,
+  /** Making the streams of HTTP clients later. */
+  writeLatin1String: (socket: ServerSocket) => socket._handle,
   getpeername: (socket: ServerSocket) => socket._handle
 }
 
@@ -119,7 +121,14 @@ export async function withInside<T> (name: keyof typeof INSIDE, make: (original:
   }
 }
 
-/** Starts something on a Node.js with no way to serve TCP clients without streams. */
+type Method = (this: Record<PropertyKey, unknown>, ...args: unknown[]) => unknown
+/** For withInside, of a handle: another method for those that belong to sockets of a class. */
+export const forThose = (kind: abstract new (...values: never[]) => object, method: Method) => (original: unknown): Method => function (...args) {
+  const isThat = Object.getOwnPropertySymbols(this).some((symbol) => this[symbol] instanceof kind)
+  return Reflect.apply(isThat ? method : original as Method, this, args)
+}
+
+/** Starts something on a Node.js with no way to serve TCP and HTTP clients without streams. */
 export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => () => -1, act)
 
 /** Every `net.Server` that begins to listen during the test. */

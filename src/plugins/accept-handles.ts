@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
-import { lookInside, type Inside, type ServerHandle } from './handle.ts'
+import { takeHandles, type Inside } from './handle.ts'
 import { HandleSocket } from './handle-socket.ts'
 import type { ReadInto } from './read-into.ts'
 import type { TcpSocket } from './tcp-socket.ts'
@@ -19,33 +19,18 @@ export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) =
 /** More than most systems take at once. */
 const LARGE = 4_194_304
 
-const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => {
-  const { _handle: handle } = server as Server & { _handle: ServerHandle }
-  const accept = handle.onconnection
-  handle.onconnection = function (status, client) {
-    if (status === 0 && client) onConnection(new HandleSocket(client, inside))
-    else accept.call(this, status, client)
-  }
-}
+const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => takeHandles(server, (handle) => onConnection(new HandleSocket(handle, inside)))
 
 /** Whether such a socket does what it says: bytes in both directions, more of them than most systems take at once, both FINs, and a client that breaks off. */
 async function works (inside: Inside, readInto: ReadInto, host: string): Promise<boolean> {
   const server = createServer()
   const seen: unknown[] = []
   const memory = Buffer.alloc(4)
-  const closed = new EventEmitter().on('error', nothing)
-  // What Node.js calls may throw past every try but its own.
-  const guarded = <This, Arguments extends unknown[]>(act: (this: This, ...args: Arguments) => unknown) => function (this: This, ...args: Arguments) {
-    try {
-      return act.apply(this, args)
-    } catch (error) {
-      closed.emit('error', error)
-    }
-  }
-  const accept = acceptBy({ ...inside, onRead: guarded(inside.onRead) })
+  const closed = new EventEmitter()
+  const accept = acceptBy(inside)
   const sockets: TcpSocket[] = []
   const isRight = await tryOut(server, host, async ({ signal, connect }) => {
-    accept(server, guarded((socket) => {
+    accept(server, (socket) => {
       sockets.push(socket)
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
@@ -59,7 +44,7 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
         .on('close', () => closed.emit('close'))
       readInto(socket, { nextBuffer: () => memory, onRead: (bytes, buffer) => seen.push(buffer.toString('latin1', 0, bytes)) > 0 })
       socket.resume()
-    }))
+    })
     const [talks, breaks] = [connect(), connect()]
     await Promise.all([talks, breaks].map((client) => once(client, 'connect', { signal })))
     const { localPort } = talks
@@ -83,10 +68,9 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
 function nothing (): void {}
 
 export const accepting = fastifyPlugin(async function accepting (app) {
-  const { host } = app.config
-  const inside = await lookInside(host)
+  const { inside, config } = app
   if (inside) Object.defineProperty(HandleSocket.prototype, inside.updateTimer, { value: HandleSocket.prototype.onActive })
-  const isAble = inside !== undefined && await works(inside, app.readInto, host)
+  const isAble = inside !== undefined && await works(inside, app.readInto, config.host)
   if (!isAble) app.log.warn('this Node.js has no way to accept a client without a stream: TCP connections cost more')
   app.decorate('acceptHandles', isAble ? acceptBy(inside) : nothing)
 })

@@ -1,11 +1,20 @@
 /** What Node.js has inside of a TCP socket. Nothing of it is documented, so it is looked for at the start. */
 import { once } from 'node:events'
-import { createServer, Socket } from 'node:net'
+import { createServer, Socket, type Server } from 'node:net'
+import fastifyPlugin from 'fastify-plugin'
 import { tryOut } from './trial.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Undefined where this Node.js has another. */
+    inside: Inside | undefined
+  }
+}
 
 /** A connection to a client. Numbers that are returned or handed over are 0, or an error's negative number. */
 export interface Handle {
   readonly bytesRead: number
+  readonly bytesWritten: number
   /** Bytes that were written and that the system has not taken. */
   readonly writeQueueSize: number
   reading?: boolean
@@ -14,6 +23,7 @@ export interface Handle {
   readStop (): number
   writeBuffer (request: Request, data: Uint8Array): number
   writeUtf8String (request: Request, data: string): number
+  writeLatin1String (request: Request, data: string): number
   /** Once all that was written before is taken. */
   shutdown (request: Request): number
   getpeername (out: { address?: string, port?: number }): number
@@ -43,10 +53,10 @@ export interface Inside {
   readonly updateTimer: symbol
 }
 
-const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
+const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'writeLatin1String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
 
 /** Looks at what a socket of Node.js's own has, and at what it makes of a write and of its end. Undefined where that is another. */
-export async function lookInside (host: string): Promise<Inside | undefined> {
+async function lookInside (host: string): Promise<Inside | undefined> {
   const server = createServer()
   return await tryOut(server, host, async ({ signal, connect }) => {
     const client = connect().resume()
@@ -68,7 +78,24 @@ export async function lookInside (host: string): Promise<Inside | undefined> {
     const find = (object: object, description: string) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
     const owner = find(handle, 'owner_symbol')
     const updateTimer = find(Socket.prototype, 'kUpdateTimer')
-    if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
+    if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || typeof handle.bytesWritten !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
     return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer }
   })
 }
+
+/**
+ * Has a server that listens give its clients' handles in place of its 'connection' event.
+ * @param isWanted whether it does so for the next one.
+ */
+export function takeHandles (server: Server, onHandle: (handle: Handle) => void, isWanted = () => true): void {
+  const { _handle: listening } = server as Server & { _handle: ServerHandle }
+  const accept = listening.onconnection
+  listening.onconnection = function (status, client) {
+    if (status === 0 && client && isWanted()) onHandle(client)
+    else accept.call(this, status, client)
+  }
+}
+
+export const handles = fastifyPlugin(async function handles (app) {
+  app.decorate('inside', await lookInside(app.config.host))
+})

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import type { Turn } from '../turn.ts'
 import type { DirectClient, DirectClients } from './direct-clients.ts'
 import { NOTHING, type HeadTaker, type ParserWatch, type Verdict, type WatchParser } from './http-parser.ts'
+import { asStream } from './lazy-socket.ts'
 import type { ReadInto } from './read-into.ts'
 import { SliceReader } from './slice-reader.ts'
 
@@ -60,7 +61,7 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
     if (this.#watch) {
       this.#isDirect = true
       direct.add(this)
-    } else readHttpInto(this.raw, this)
+    } else readHttpInto(asStream(this.raw), this)
   }
 
   /** To be called when the socket is closed or given away. */
@@ -73,7 +74,7 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
     if (!this.#isDirect) return
     this.#isDirect = false
     this.#reading.direct.delete(this)
-    if (!this.raw.destroyed) this.#reading.readHttpInto(this.raw, this)
+    if (!this.raw.destroyed) this.#reading.readHttpInto(asStream(this.raw), this)
   }
 
   onHead (): Verdict {
@@ -120,7 +121,7 @@ export class HttpReader extends SliceReader implements HeadTaker, DirectClient {
    */
   leave (head: Buffer): void {
     this.#isLeft = true
-    if (this.#isDirect) this.#reading.readInto(this.raw, this)
+    if (this.#isDirect) this.#reading.readInto(asStream(this.raw), this)
     this.#isDirect = false
     const rest = this.letGo()
     for (const chunk of [Buffer.from(head), rest]) if (chunk.length > 0) this.hold(chunk)

@@ -1,0 +1,242 @@
+/**
+ * An HTTP client's socket that becomes a `net.Socket` only when something asks it for more than short requests and answers do. The
+ * streams of one, and what each write and each end takes in them, are a third of what a short answer costs.
+ */
+import { EventEmitter } from 'node:events'
+import { Socket, type Server } from 'node:net'
+import { getDefaultHighWaterMark } from 'node:stream'
+import { getSystemErrorName } from 'node:util'
+import type { Handle, Inside } from './handle.ts'
+
+type Listen = (event: string, listener: (...values: unknown[]) => void) => unknown
+type Callback = (error?: Error | null) => void
+
+const { on, prependListener } = EventEmitter.prototype
+const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
+/** Node.js asks whether 'end' was emitted, and of which there would be no second. Whoever writes to it gets an error. */
+const READABLE_STATE = Object.freeze({ endEmitted: false })
+
+/** What of `net.Socket` does as well without its streams. */
+const KEPT: ReadonlySet<PropertyKey> = new Set([
+  '_handle', 'remoteAddress', 'remoteFamily', 'remotePort', '_getpeername', 'localAddress', 'localFamily', 'localPort', '_getsockname',
+  'setNoDelay', 'setKeepAlive', 'setTimeout', '_onTimeout'
+])
+
+/** The streams of a socket are there from now on. Does nothing where they are. */
+export function asStream (socket: Socket): Socket {
+  return socket instanceof LazySocket ? socket.become() : socket
+}
+
+/** By its prototype it is a `net.Socket`, and once it has become one that is all that it is. */
+export class LazySocket {
+  declare _handle: Handle | null
+  declare emit: EventEmitter['emit']
+  declare rawListeners: EventEmitter['rawListeners']
+  readonly _readableState = READABLE_STATE
+  readonly _writableState = { needDrain: false, corked: 0 }
+  // As Node.js's HTTP server sets them.
+  server: Server | null = null
+  parser: object | null = null
+  _httpMessage: object | null = null
+  _paused = false
+  connecting = false
+  readonly #inside: Inside
+  #isDestroyed = false
+  #isAtEnd = false
+  #error: Error | null = null
+  #writes = 0
+  /** What was written and is not sent yet, how it is to be encoded, and who waits for it. */
+  #text = ''
+  #isLatin1 = false
+  #callback: Callback | undefined
+  #bytesRead = 0
+  #bytesWritten = 0
+  /** Node.js's HTTP server sets these: they have its parser stop reading for itself when somebody listens to the socket's data. */
+  #on: Listen | undefined
+  #addListener: Listen | undefined
+  #prependListener: Listen | undefined
+
+  constructor (handle: Handle, inside: Inside) {
+    ;(EventEmitter as unknown as (this: LazySocket) => void).call(this)
+    this.#inside = inside
+    this._handle = handle
+    handle[inside.owner] = this
+    handle.onread = inside.onRead
+    handle.reading = true
+    const status = handle.readStart()
+    if (status < 0) this.#fail('read', status)
+  }
+
+  get on (): Listen { return this.#on ? listen : on }
+  set on (wrapper: Listen) { this.#on = wrapper }
+  get addListener (): Listen { return this.#addListener ? listen : on }
+  set addListener (wrapper: Listen) { this.#addListener = wrapper }
+  get prependListener (): Listen { return this.#prependListener ? listenFirst : prependListener }
+  set prependListener (wrapper: Listen) { this.#prependListener = wrapper }
+
+  get destroyed (): boolean { return this.#isDestroyed }
+  get readable (): boolean { return !this.#isDestroyed && !this.#isAtEnd }
+  get writable (): boolean { return !this.#isDestroyed }
+  get writableEnded (): boolean { return this.#isDestroyed }
+  get writableLength (): number { return this.#text.length }
+  get writableCorked (): number { return this._writableState.corked }
+  get readableHighWaterMark (): number { return HIGH_WATER_MARK }
+  get writableHighWaterMark (): number { return HIGH_WATER_MARK }
+  get errored (): Error | null { return this.#error }
+  get bytesRead (): number { return this._handle ? this._handle.bytesRead : this.#bytesRead }
+  get bytesWritten (): number { return this._handle ? this._handle.bytesWritten : this.#bytesWritten }
+  isPaused (): boolean { return false }
+  /** It reads from the beginning. */
+  resume (): this { return this }
+  _unrefTimer (): void {}
+
+  cork (): void { this._writableState.corked++ }
+
+  uncork (): void {
+    const state = this._writableState
+    if (state.corked > 0 && --state.corked === 0) this.#flush()
+  }
+
+  write (data: unknown, encoding?: unknown, callback?: Callback | null): boolean {
+    const isLatin1 = encoding === 'latin1'
+    const isOurs = typeof data === 'string' && (isLatin1 || encoding === 'utf8' || encoding === undefined || encoding === null) &&
+      (this.#text === '' || data === '' || isLatin1 === this.#isLatin1) && !this.#isDestroyed
+    if (!isOurs) return this.become().write(data as string, encoding as BufferEncoding, callback as Callback)
+    if (data !== '') {
+      this.#text += data
+      this.#isLatin1 = isLatin1
+    }
+    if (callback) this.#callback = this.#callback ? both(this.#callback, callback) : callback
+    if (this._writableState.corked === 0) this.#flush()
+    return true
+  }
+
+  #flush (): void {
+    const text = this.#text
+    const callback = this.#callback
+    this.#callback = undefined
+    const handle = this._handle
+    if (text !== '' && handle) {
+      this.#text = ''
+      // Of a client's first answer nothing is waiting to be acknowledged.
+      if (++this.#writes === 2) handle.setNoDelay(true)
+      const request = new this.#inside.Write()
+      const status = this.#isLatin1 ? handle.writeLatin1String(request, text) : handle.writeUtf8String(request, text)
+      if (status < 0) return this.#fail('write', status, callback)
+      if (handle.writeQueueSize > 0) {
+        request.oncomplete = (status) => {
+          if (status < 0) this.#fail('write', status, callback)
+          else callback?.()
+        }
+        // The streams know what to do with one that does not take its answers.
+        this.become()
+        return
+      }
+    }
+    if (callback) process.nextTick(callback)
+  }
+
+  /** @param status an error's negative number. */
+  #fail (syscall: string, status: number, callback?: Callback): void {
+    const code = getSystemErrorName(status)
+    const error = Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall })
+    if (callback) process.nextTick(callback, error)
+    this.destroy(error)
+  }
+
+  end (...args: unknown[]): unknown {
+    if (args.length > 0 || !this.#isAtEnd) return (this.become().end as (...args: unknown[]) => unknown).apply(this, args)
+    this.#flush()
+    return this.destroySoon()
+  }
+
+  /** Nothing waits here: closing it sends the FIN. */
+  destroySoon (): unknown {
+    this.#flush()
+    return this instanceof LazySocket ? this.destroy() : (this as Socket).destroySoon()
+  }
+
+  /** Also called by Node.js, where it cannot read. */
+  destroy (error?: Error): this {
+    if (this.#isDestroyed) return this
+    const handle = this._handle as Handle
+    this.#isDestroyed = true
+    this.#bytesRead = handle.bytesRead
+    this.#bytesWritten = handle.bytesWritten
+    this.#text = ''
+    if (this.#callback) process.nextTick(this.#callback, error ?? new Error('the socket was destroyed'))
+    this.#callback = undefined
+    if (error) {
+      this.#error = error
+      process.nextTick(emitError, this, error)
+    }
+    handle.onread = nothing
+    handle.close(() => this.emit('close', error !== undefined))
+    this._handle = null
+    return this
+  }
+
+  /** Called by Node.js at the client's FIN. */
+  push (): void {
+    this.#isAtEnd = true
+    process.nextTick(emitEnd, this)
+  }
+
+  /** Called by Node.js after that, for an 'end' that a stream would not emit else. */
+  read (): void {}
+
+  /** Makes the streams. */
+  become (): Socket {
+    this.#flush()
+    const socket = this as unknown as Socket & { server: Server | null, destroyed: boolean }
+    // Its client did not take what was left.
+    if (!(this instanceof LazySocket)) return socket
+    const { server, _handle } = this
+    Object.setPrototypeOf(this, Socket.prototype)
+    const onData = this.rawListeners('data') as (() => void)[]
+    ;(Socket as unknown as (this: Socket, options: object) => void).call(socket, { handle: _handle, allowHalfOpen: true, readable: !this.#isAtEnd })
+    socket.server = server
+    if (this.#on) Object.assign(socket, { on: this.#on, addListener: this.#addListener, prependListener: this.#prependListener })
+    socket.setNoDelay(true)
+    if (this.#isDestroyed) socket.destroyed = true
+    // Streams take note of these.
+    for (const listener of onData) (EventEmitter.prototype.off.call(socket, 'data', listener) as Socket) && (Socket.prototype.on as EventEmitter['on']).call(socket, 'data', listener)
+    return socket
+  }
+}
+
+const { prototype } = LazySocket
+for (const name of ['off', 'removeListener', 'removeAllListeners'] as const) {
+  Object.defineProperty(prototype, name, { value: EventEmitter.prototype[name], writable: true, configurable: true })
+}
+for (let proto = Socket.prototype as object; proto !== EventEmitter.prototype; proto = Object.getPrototypeOf(proto) as object) {
+  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
+    if (!KEPT.has(name) && !Object.hasOwn(prototype, name)) Object.defineProperty(prototype, name, becoming(name, descriptor))
+  }
+}
+Object.setPrototypeOf(prototype, Socket.prototype)
+
+/** Whatever else is asked of it has it become a socket first. */
+function becoming (name: string, { value }: PropertyDescriptor): PropertyDescriptor {
+  const get = function (this: LazySocket): unknown { return Reflect.get(this.become(), name) }
+  return typeof value === 'function'
+    ? { value (this: LazySocket, ...args: unknown[]): unknown { return Reflect.apply(get.call(this) as () => unknown, this, args) }, writable: true, configurable: true }
+    : { get, set (this: LazySocket, value: unknown) { Reflect.set(this.become(), name, value) }, configurable: true }
+}
+
+const isOfStreams = (event: string) => event === 'data' || event === 'readable'
+function listen (this: LazySocket, ...[event, listener]: Parameters<Listen>): unknown {
+  return isOfStreams(event) ? this.become().on(event, listener) : on.call(this as unknown as EventEmitter, event, listener)
+}
+function listenFirst (this: LazySocket, ...[event, listener]: Parameters<Listen>): unknown {
+  return isOfStreams(event) ? this.become().prependListener(event, listener) : prependListener.call(this as unknown as EventEmitter, event, listener)
+}
+
+const both = (first: Callback, second: Callback): Callback => (error) => {
+  first(error)
+  second(error)
+}
+
+function emitError (socket: LazySocket, error: Error): void { socket.emit('error', error) }
+function emitEnd (socket: LazySocket): void { socket.emit('end') }
+function nothing (): void {}

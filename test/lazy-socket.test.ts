@@ -1,0 +1,525 @@
+/** An HTTP client's socket with its streams and without: nobody may tell the difference. Whether this Node.js can, and what becomes of it where it cannot. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { Socket, type AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
+import type { Handle } from '../src/plugins/handle.ts'
+import { LazySocket } from '../src/plugins/lazy-socket.ts'
+import { connect, forThose, handshake, readAll, serverFor, until, withInside, type TestServer } from './support.ts'
+
+const HOST = 'Host: oneloop\r\n'
+const KEEP = `GET /kept HTTP/1.1\r\n${HOST}\r\n`
+const CLOSE = `GET /last HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`
+/** A head that is not over: for that the streams are made. */
+const HALF = KEEP.slice(0, -2)
+const MIB = 1_048_576
+
+interface Talk {
+  /** What the client received, and how it ended. */
+  readonly received: string
+  readonly ending: string
+  /** What happened to the server's socket and its requests, in order. */
+  readonly events: readonly string[]
+  /** Whether its streams were made. */
+  readonly hasStreams: boolean
+}
+
+interface Conversation {
+  readonly title: string
+  /** Whether the socket has to have streams for it. */
+  readonly isForStreams?: true
+  readonly answer?: RequestListener
+  readonly prepare?: (server: Server) => void
+  /** What the client does; it reads from the beginning. */
+  readonly act: (client: Socket, server: Server, socket: Socket) => Promise<void> | void
+}
+
+/** Holds a conversation with a server of its own. */
+async function talk (t: Test, accept: ((server: Server) => void) | undefined, { answer, prepare, act }: Conversation): Promise<Talk> {
+  const events: string[] = []
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
+    events.push(`request ${request.method} ${request.url}`)
+    request.on('aborted', () => events.push('aborted'))
+    response.on('finish', () => events.push('finish')).on('close', () => events.push(`closed ${response.writableFinished}`))
+    if (answer) answer(request, response)
+    else response.end(`answer to ${request.url}`)
+  })
+  prepare?.(server)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  accept?.(server)
+  const accepted = once(server, 'connection')
+  const client = await connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port }, { allowHalfOpen: true })
+  const [socket] = await accepted as [Socket]
+  let isClosed = false
+  socket.on('error', (error: NodeJS.ErrnoException) => events.push(`error ${error.code ?? error.message}`))
+    .on('end', () => events.push('end'))
+    .on('close', (hadError) => {
+      isClosed = true
+      events.push(`close ${hadError} ${socket.bytesRead} ${socket.bytesWritten}`)
+    })
+  let ending = ''
+  let received = ''
+  client.on('data', (data) => { received += data.toString('latin1') })
+    .on('error', (error: NodeJS.ErrnoException) => { ending += `${error.code} ` })
+    .on('end', () => {
+      ending += 'end '
+      client.end()
+    })
+  await act(client, server, socket)
+  await until(() => isClosed && client.closed, 'the connection ends')
+  server.close()
+  const text = received.replaceAll(/Date: [^\r]+/g, 'Date')
+  return { received: text.length > 10_000 ? `${text.length} ${text.slice(-100)}` : text, ending, events, hasStreams: !(socket instanceof LazySocket) }
+}
+
+/** Until the client was sent something that ends so. */
+const sent = (client: Socket, text: string) => new Promise<void>((resolve) => {
+  let received = ''
+  client.on('data', (data) => {
+    received += data.toString('latin1')
+    if (received.endsWith(text)) resolve()
+  })
+})
+
+async function ask (client: Socket, request = KEEP, end = 'answer to /kept'): Promise<void> {
+  const answered = sent(client, end)
+  client.write(request)
+  await answered
+}
+
+const CONVERSATIONS: readonly Conversation[] = [
+  {
+    title: 'a request',
+    act: (client) => { client.write(CLOSE) }
+  },
+  {
+    title: 'three requests, one after another',
+    async act (client) {
+      await ask(client)
+      await ask(client)
+      client.write(CLOSE)
+    }
+  },
+  {
+    title: 'three requests at once',
+    act: (client) => { client.write(KEEP + KEEP + CLOSE) }
+  },
+  {
+    title: 'three requests at once, whose answers take their time',
+    answer: ({ url }, response) => { setTimeout(() => response.end(url), 20) },
+    act: (client) => { client.write(KEEP + KEEP + CLOSE) }
+  },
+  {
+    title: 'a request of HTTP/1.0',
+    act: (client) => { client.write('GET /last HTTP/1.0\r\n\r\n') }
+  },
+  {
+    title: 'a request in pieces',
+    async act (client) {
+      for (const piece of CLOSE) {
+        client.write(piece)
+        await delay(1)
+      }
+    }
+  },
+  {
+    title: 'HEAD, and an answer without a body',
+    answer: (_request, response) => { response.writeHead(204).end() },
+    async act (client) {
+      await ask(client, KEEP.replace('GET', 'HEAD'), '\r\n\r\n')
+      client.write(CLOSE)
+    }
+  },
+  {
+    title: 'a request without Host',
+    act: (client) => { client.write('GET / HTTP/1.1\r\n\r\n') }
+  },
+  {
+    title: 'answers in each encoding',
+    answer: ({ url }, response) => { response.end('träge', url === '/last' ? 'latin1' : 'utf8') },
+    async act (client) {
+      await ask(client, KEEP, 'ge')
+      client.write(CLOSE)
+    }
+  },
+  {
+    title: 'the client ends between two requests',
+    async act (client) {
+      await ask(client)
+      client.end()
+    }
+  },
+  {
+    title: 'the client ends with its request',
+    act: (client) => { client.end(KEEP) }
+  },
+  {
+    title: 'the client ends before its answer',
+    answer: (_request, response) => { setTimeout(() => response.end('late'), 50) },
+    act: (client) => { client.end(KEEP) }
+  },
+  {
+    title: 'the client ends without a word',
+    act: (client) => { client.end() }
+  },
+  {
+    title: 'the client ends in the middle of a head',
+    act: (client) => { client.end(HALF) },
+    isForStreams: true
+  },
+  {
+    title: 'the client breaks off without a word',
+    act: (client) => { client.resetAndDestroy() }
+  },
+  {
+    title: 'the client breaks off between two requests',
+    async act (client) {
+      await ask(client)
+      client.resetAndDestroy()
+    }
+  },
+  {
+    title: 'the client breaks off before its answer',
+    answer: (_request, response) => { setTimeout(() => response.end('late'), 50) },
+    async act (client, server) {
+      const asked = once(server, 'request')
+      client.write(KEEP)
+      await asked
+      client.resetAndDestroy()
+    }
+  },
+  {
+    title: 'what is no request',
+    act: (client) => { client.write('no request\r\n\r\n') },
+    isForStreams: true
+  },
+  {
+    title: 'what is no request, and who answers that itself',
+    prepare: (server) => { server.on('clientError', (_error, socket) => { socket.end('broken') }) },
+    act: (client) => { client.write('no request\r\n\r\n') },
+    isForStreams: true
+  },
+  {
+    title: 'a body',
+    answer: (request, response) => { request.on('data', (data: Buffer) => response.write(data)).on('end', () => response.end()) },
+    act: (client) => { client.write(`${CLOSE.replace('GET', 'POST').replace('\r\n\r\n', '\r\nContent-Length: 5\r\n\r\n')}Hello`) },
+    isForStreams: true
+  },
+  {
+    title: 'a body for which the client waits',
+    answer: (request, response) => { request.on('end', () => response.end('thanks')).resume() },
+    async act (client) {
+      await ask(client, CLOSE.replace('GET', 'POST').replace('\r\n\r\n', '\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n'), '\r\n\r\n')
+      client.write('Hello')
+    },
+    isForStreams: true
+  },
+  {
+    title: 'a body that is read later',
+    answer (request, response) {
+      request.pause()
+      setTimeout(() => request.on('end', () => response.end('thanks')).resume(), 50)
+    },
+    act: (client) => { client.write(`${CLOSE.replace('GET', 'POST').replace('\r\n\r\n', `\r\nContent-Length: ${MIB}\r\n\r\n`)}${'x'.repeat(MIB)}`) },
+    isForStreams: true
+  },
+  {
+    title: 'an answer in pieces',
+    answer (_request, response) {
+      response.write('one')
+      setImmediate(() => {
+        response.write('two')
+        response.end('three')
+      })
+    },
+    async act (client) {
+      await ask(client, KEEP, '\r\n0\r\n\r\n')
+      client.write(CLOSE)
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an answer of bytes',
+    answer: (_request, response) => { response.end(Buffer.from('träge')) },
+    async act (client) {
+      await ask(client, KEEP, 'ge')
+      client.write(CLOSE)
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an answer that the client takes slowly',
+    answer: (_request, response) => { response.end('x'.repeat(8 * MIB)) },
+    async act (client, server) {
+      const asked = once(server, 'request')
+      client.pause()
+      client.write(KEEP)
+      await asked
+      await delay(50)
+      client.resume()
+      await ask(client, CLOSE, 'x')
+    },
+    isForStreams: true
+  },
+  {
+    title: 'many answers that the client takes slowly',
+    answer: (_request, response) => { response.end('x'.repeat(100_000)) },
+    async act (client, server) {
+      let answers = 0
+      server.on('request', () => { answers++ })
+      client.pause()
+      client.write(KEEP.repeat(200) + CLOSE)
+      await until(() => answers >= 40, 'it waits')
+      await delay(50)
+      client.resume()
+      await until(() => answers === 201, 'all are answered')
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an answer that nobody waits for',
+    prepare: (server) => { server.on('clientError', () => {}) },
+    answer: (_request, response) => { response.end('x'.repeat(8 * MIB)) },
+    async act (client, server) {
+      const asked = once(server, 'request')
+      client.pause()
+      client.write(KEEP)
+      await asked
+      await delay(20)
+      client.resetAndDestroy()
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an upgrade',
+    prepare (server) {
+      server.on('upgrade', (_request, socket, head) => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+        socket.write(head)
+        socket.on('data', (data) => socket.write(data)).on('end', () => socket.end('bye'))
+      })
+    },
+    async act (client) {
+      await ask(client, `${handshake('/')}more`, 'more')
+      await ask(client, 'x'.repeat(MIB), 'x'.repeat(MIB))
+      client.end()
+    },
+    isForStreams: true
+  },
+  {
+    title: 'CONNECT, that nobody listens for',
+    act: (client) => { client.write(`CONNECT example.com:80 HTTP/1.1\r\n${HOST}\r\n`) }
+  },
+  {
+    title: 'a socket that is destroyed',
+    answer: ({ socket }) => { socket.destroy() },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'a socket that is destroyed for an error',
+    answer: ({ socket }) => { socket.destroy(new Error('enough')) },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'an answer that is destroyed',
+    answer: (_request, response) => { response.destroy() },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'an answer after which the socket is destroyed',
+    answer ({ socket }, response) {
+      response.end('the last')
+      socket.destroySoon()
+    },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'a socket that somebody ends',
+    answer: ({ socket }) => { socket.end('bye') },
+    act: (client) => { client.write(KEEP) },
+    isForStreams: true
+  },
+  {
+    title: 'a socket that is used after its end',
+    answer ({ socket }, response) {
+      socket.destroy()
+      setTimeout(() => {
+        socket.write('late', (error) => response.emit('note', (error as NodeJS.ErrnoException).code))
+        response.emit('note', `${socket.destroyed} ${socket.writable} ${socket.readyState} ${socket.listenerCount('close')}`)
+        socket.end()
+        socket.destroy()
+      }, 20)
+    },
+    act: async (client) => {
+      client.write(KEEP)
+      await delay(50)
+    },
+    isForStreams: true
+  },
+  {
+    title: 'a socket of which somebody asks much',
+    answer ({ socket }, response) {
+      response.end([socket.readyState, socket.readableFlowing, socket.bufferSize, socket.pending, socket.closed, socket.writableObjectMode, socket.readableEncoding, socket.allowHalfOpen].join())
+    },
+    act: (client) => { client.write(CLOSE) },
+    isForStreams: true
+  },
+  {
+    title: 'a socket of which somebody asks little',
+    answer ({ socket }, response) {
+      const { readable, writable, writableEnded, writableLength, writableCorked, readableHighWaterMark, writableHighWaterMark, destroyed, errored, bytesRead, bytesWritten, localAddress, remoteFamily, connecting } = socket
+      response.end(JSON.stringify({ readable, writable, writableEnded, writableLength, writableCorked, readableHighWaterMark, writableHighWaterMark, destroyed, errored, bytesRead, bytesWritten, localAddress, remoteFamily, connecting, isPaused: socket.isPaused(), isSocket: socket instanceof Socket }))
+    },
+    act: (client) => { client.write(CLOSE) }
+  },
+  {
+    title: 'silence for too long',
+    prepare: (server) => { server.setTimeout(50) },
+    async act (client) {
+      await ask(client)
+    }
+  },
+  {
+    title: 'a server that closes',
+    async act (client, server) {
+      await ask(client)
+      server.close()
+    }
+  },
+  {
+    title: 'a listener for the data of a request',
+    answer ({ socket }, response) {
+      const bytes: string[] = []
+      socket.on('data', (data: Buffer) => bytes.push(String(data)))
+      setTimeout(() => response.end(String(bytes.length)), 20)
+    },
+    act: (client) => { client.write(CLOSE) },
+    isForStreams: true
+  }
+]
+
+t.test('conversations', async (t) => {
+  const { app } = await serverFor(t)
+  for (const conversation of CONVERSATIONS) {
+    t.test(conversation.title, async (t) => {
+      const plain = await talk(t, undefined, conversation)
+      const lazy = await talk(t, (server) => app.acceptLazily(server, server), conversation)
+      t.same({ ...lazy, hasStreams: true }, plain)
+      t.equal(lazy.hasStreams, conversation.isForStreams === true, 'streams')
+      t.ok(lazy.events.length > 0)
+    })
+  }
+})
+
+t.test('Nagle\'s algorithm is switched off before a second answer, and with the streams', async (t) => {
+  const { app, target } = await serverFor(t)
+  for (const [path, wanted] of [['/healthz', [0, 1, 1]], ['/assets/nothing.css', [0, 1, 1]]] as const) {
+    const accepted = once(app.server, 'connection')
+    const client = await connect(target('http'))
+    const [socket] = await accepted as [Socket & { _handle: Handle }]
+    const { _handle: handle } = socket
+    const { setNoDelay } = handle
+    let calls = 0
+    handle.setNoDelay = function (isOn) {
+      calls++
+      return setNoDelay.call(this, isOn)
+    }
+    for (const count of wanted) {
+      const answered = once(client, 'data')
+      client.write(`GET ${path} HTTP/1.1\r\n${HOST}\r\n`)
+      await answered
+      t.equal(calls, count)
+    }
+    client.write(HALF)
+    await until(() => !(socket instanceof LazySocket), 'it has streams')
+    t.equal(calls, 2)
+    client.destroy()
+  }
+})
+
+/** Asks twice; how many sockets with streams Node.js made for that. */
+async function streamsFor (t: Test, { target }: TestServer): Promise<number> {
+  let made = 0
+  const count = () => { made++ }
+  subscribe('net.server.socket', count)
+  try {
+    for (let i = 0; i < 2; i++) {
+      const client = await connect(target('http'))
+      client.write(CLOSE.replace('/last', '/healthz'))
+      t.match(String(await readAll(client)), /^HTTP\/1\.1 200 /)
+    }
+  } finally {
+    unsubscribe('net.server.socket', count)
+  }
+  return made
+}
+
+const isWarned = ({ log }: TestServer) => log.some(({ msg }) => msg === 'this Node.js has no way to make the streams of an HTTP client later: each connection costs more')
+
+t.test('this Node.js can', async (t) => {
+  const server = await serverFor(t)
+  t.equal(isWarned(server), false)
+  t.equal(await streamsFor(t, server), 0)
+})
+
+const fails = () => { throw new Error('it is another') }
+
+/** Of Node.js's handles: the method, what it is instead, and what is wrong with that. */
+const OTHERS = [
+  ['writeLatin1String', () => undefined, 'is not there'],
+  ['writeLatin1String', forThose(LazySocket, () => -1), 'fails'],
+  ['writeLatin1String', forThose(LazySocket, () => 0), 'writes nothing'],
+  ['writeLatin1String', forThose(LazySocket, fails), 'throws'],
+  ['writeBuffer', () => () => -1, 'fails'],
+  ['getpeername', forThose(LazySocket, () => -1), 'fails'],
+  ['getpeername', forThose(LazySocket, fails), 'throws']
+] as const
+
+for (const [name, make, title] of OTHERS) {
+  t.test(`where ${name} ${title}, its clients have streams`, async (t) => {
+    const server = await withInside(name, make, () => serverFor(t))
+    t.equal(isWarned(server), true)
+    t.equal(await streamsFor(t, server), 2)
+  })
+}
+
+for (const name of ['cork', 'uncork', 'write', 'resume', 'destroySoon', 'push', 'become', '_unrefTimer'] as const) {
+  t.test(`where ${name} is not what Node.js expects of it, its clients have streams`, async (t) => {
+    const descriptor = Object.getOwnPropertyDescriptor(LazySocket.prototype, name) as PropertyDescriptor
+    Object.defineProperty(LazySocket.prototype, name, { ...descriptor, value: fails })
+    t.teardown(() => { Object.defineProperty(LazySocket.prototype, name, descriptor) })
+    const server = await serverFor(t)
+    t.equal(isWarned(server), true)
+    t.equal(await streamsFor(t, server), 2)
+  })
+}
+
+t.test('who is more than the parser reads for has streams at once', async (t) => {
+  const server = await serverFor(t, { PROFILE: 'bench' })
+  const { target, endpoint } = server
+  const others = await Promise.all(Array.from({ length: MAX_DIRECT_CLIENTS }, () => connect(target('http'))))
+  await until(() => endpoint('http').open === others.length, 'all are accepted')
+  t.equal(await streamsFor(t, server), 2)
+  others.pop()?.destroy()
+  await until(() => endpoint('http').open < others.length + 1, 'one has gone')
+  t.equal(await streamsFor(t, server), 0)
+  for (const other of others) other.destroy()
+})
+
+t.test('a server that closes waits for its clients', async (t) => {
+  const { app, target } = await serverFor(t)
+  const accepted = once(app.server, 'connection')
+  const client = await connect(target('http'))
+  const [socket] = await accepted as [Socket]
+  let isClosed = false
+  socket.on('close', () => { isClosed = true })
+  client.write(KEEP)
+  await once(client, 'data')
+  t.ok(socket instanceof LazySocket)
+  await app.close()
+  t.equal(isClosed, true)
+})

@@ -2,11 +2,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
-import { Socket, type AddressInfo } from 'node:net'
+import { createServer as createNetServer, Socket, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
-import type { Handle } from '../src/plugins/handle.ts'
+import { takeHandles, type Handle, type Inside } from '../src/plugins/handle.ts'
 import { LazySocket } from '../src/plugins/lazy-socket.ts'
 import { connect, forThose, handshake, readAll, serverFor, until, withInside, type TestServer } from './support.ts'
 
@@ -43,7 +43,7 @@ async function talk (t: Test, accept: ((server: Server) => void) | undefined, { 
   const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     events.push(`request ${request.method} ${request.url}`)
     request.on('aborted', () => events.push('aborted'))
-    response.on('finish', () => events.push('finish')).on('close', () => events.push(`closed ${response.writableFinished}`))
+    response.on('note', (note) => events.push(String(note))).on('finish', () => events.push('finish')).on('close', () => events.push(`closed ${response.writableFinished}`))
     if (answer) answer(request, response)
     else response.end(`answer to ${request.url}`)
   })
@@ -163,6 +163,26 @@ const CONVERSATIONS: readonly Conversation[] = [
     act: (client) => { client.end(KEEP) }
   },
   {
+    title: 'the client ends before its answer, and waits for it',
+    prepare: (server) => { Object.assign(server, { httpAllowHalfOpen: true }) },
+    answer: (_request, response) => { setTimeout(() => response.end('late'), 50) },
+    act: (client) => { client.end(KEEP) }
+  },
+  {
+    title: 'the client ends before its answer, which is of bytes, and waits for it',
+    prepare: (server) => { Object.assign(server, { httpAllowHalfOpen: true }) },
+    answer: (_request, response) => { setTimeout(() => response.end(Buffer.from('late')), 50) },
+    act: (client) => { client.end(KEEP) },
+    isForStreams: true
+  },
+  {
+    title: 'the client ends before its answer, after which the socket is ended',
+    prepare: (server) => { Object.assign(server, { httpAllowHalfOpen: true }) },
+    answer: ({ socket }) => { setTimeout(() => socket.end('late'), 50) },
+    act: (client) => { client.end(KEEP) },
+    isForStreams: true
+  },
+  {
     title: 'the client ends without a word',
     act: (client) => { client.end() }
   },
@@ -243,6 +263,40 @@ const CONVERSATIONS: readonly Conversation[] = [
     isForStreams: true
   },
   {
+    title: 'an answer in two pieces whose length is known',
+    answer (_request, response) {
+      response.writeHead(200, { 'content-length': 6 })
+      response.write('one', () => response.emit('note', 'one'))
+      response.end('two', () => response.emit('note', 'two'))
+    },
+    async act (client) {
+      await ask(client, KEEP, 'onetwo')
+      client.write(CLOSE)
+    }
+  },
+  {
+    title: 'an answer in two pieces of two encodings',
+    answer (_request, response) {
+      response.writeHead(200, { 'content-length': 3 })
+      response.write('ä', 'latin1')
+      response.end('ä', 'utf8')
+    },
+    async act (client) {
+      await ask(client, KEEP, '\xe4\xc3\xa4')
+      client.write(CLOSE)
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an answer whose socket is destroyed before it is sent',
+    answer (_request, response) {
+      response.writeHead(200, { 'content-length': 3 })
+      response.write('x', (error) => response.emit('note', (error as NodeJS.ErrnoException).code))
+      response.socket?.destroy()
+    },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
     title: 'an answer of bytes',
     answer: (_request, response) => { response.end(Buffer.from('träge')) },
     async act (client) {
@@ -277,6 +331,23 @@ const CONVERSATIONS: readonly Conversation[] = [
       await delay(50)
       client.resume()
       await until(() => answers === 201, 'all are answered')
+    },
+    isForStreams: true
+  },
+  {
+    title: 'an answer of text and of bytes that the client takes slowly',
+    answer (_request, response) {
+      response.writeHead(200, { 'content-length': 8 * MIB + 4 })
+      response.write('x'.repeat(8 * MIB))
+      response.end(Buffer.from('text'))
+    },
+    async act (client, server) {
+      const asked = once(server, 'request')
+      client.pause()
+      client.write(CLOSE)
+      await asked
+      await delay(50)
+      client.resume()
     },
     isForStreams: true
   },
@@ -392,12 +463,14 @@ const CONVERSATIONS: readonly Conversation[] = [
   },
   {
     title: 'a listener for the data of a request',
-    answer ({ socket }, response) {
-      const bytes: string[] = []
-      socket.on('data', (data: Buffer) => bytes.push(String(data)))
-      setTimeout(() => response.end(String(bytes.length)), 20)
+    answer ({ url, socket }, response) {
+      if (url === '/kept') socket.on('data', (data: Buffer) => response.emit('note', String(data)))
+      setTimeout(() => response.end(`answer to ${url}`), 20)
     },
-    act: (client) => { client.write(CLOSE) },
+    async act (client) {
+      await ask(client)
+      client.write(CLOSE)
+    },
     isForStreams: true
   }
 ]
@@ -441,6 +514,21 @@ t.test('Nagle\'s algorithm is switched off before a second answer, and with the 
   }
 })
 
+t.test('what cannot be read is closed', async (t) => {
+  const { app } = await serverFor(t)
+  const server = createNetServer()
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const failed = new Promise<readonly [unknown, unknown]>((resolve) => takeHandles(server, (handle) => {
+    handle.readStart = () => -107
+    const socket = new LazySocket(handle, app.inside as Inside) as unknown as Socket
+    socket.on('error', (error) => { socket.on('close', (hadError) => resolve([error, hadError])) })
+  }))
+  const client = await connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port })
+  t.match(await failed, [{ code: 'ENOTCONN', syscall: 'read', message: 'read ENOTCONN' }, true])
+  t.equal(String(await readAll(client)), '')
+  server.close()
+})
+
 /** Asks twice; how many sockets with streams Node.js made for that. */
 async function streamsFor (t: Test, { target }: TestServer): Promise<number> {
   let made = 0
@@ -474,7 +562,6 @@ const OTHERS = [
   ['writeLatin1String', forThose(LazySocket, () => -1), 'fails'],
   ['writeLatin1String', forThose(LazySocket, () => 0), 'writes nothing'],
   ['writeLatin1String', forThose(LazySocket, fails), 'throws'],
-  ['writeBuffer', () => () => -1, 'fails'],
   ['getpeername', forThose(LazySocket, () => -1), 'fails'],
   ['getpeername', forThose(LazySocket, fails), 'throws']
 ] as const
@@ -514,7 +601,10 @@ t.test('a server that closes waits for its clients', async (t) => {
   const { app, target } = await serverFor(t)
   const accepted = once(app.server, 'connection')
   const client = await connect(target('http'))
-  const [socket] = await accepted as [Socket]
+  const [socket] = await accepted as [Socket & { _handle: Handle }]
+  const { _handle: handle } = socket
+  const { close } = handle
+  handle.close = (onClosed) => { setTimeout(() => close.call(handle, onClosed), 200) }
   let isClosed = false
   socket.on('close', () => { isClosed = true })
   client.write(KEEP)

@@ -11,6 +11,7 @@ import { buildApp, type App } from '../src/app.ts'
 import { loadConfig, type Values } from '../src/config.ts'
 import type { Endpoint } from '../src/endpoint.ts'
 import type { FeedEvent } from '../src/feed.ts'
+import { LazySocket } from '../src/plugins/lazy-socket.ts'
 import { start } from '../src/server.ts'
 import type { RawService } from '../src/service.ts'
 import { portVariable } from '../src/settings.ts'
@@ -129,7 +130,8 @@ export const forThose = (kind: abstract new (...values: never[]) => object, meth
 }
 
 /** Starts something on a Node.js with no way to serve TCP and HTTP clients without streams. */
-export const onStreams = <T>(act: () => Promise<T>): Promise<T> => withInside('writeBuffer', () => () => -1, act)
+export const onStreams = <T>(act: () => Promise<T>): Promise<T> =>
+  withInside('writeBuffer', () => () => -1, () => withInside('writeLatin1String', forThose(LazySocket, () => -1), act))
 
 /** Every `net.Server` that begins to listen during the test. */
 export function listeners (t: Test): Server[] {

@@ -63,7 +63,6 @@ export const http = fastifyPlugin(async function http (app) {
   /** A WebSocket has left HTTP's gate, and who was turned away as one has not come to another, but each of them is open. */
   const maxSockets = config.http.maxConnections + config.websocket.maxConnections
   let sockets = 0
-  let onEmpty = () => {}
 
   function end (socket: Socket, reason: string): HttpSession | undefined {
     const session = sessionOf(socket)
@@ -78,8 +77,8 @@ export const http = fastifyPlugin(async function http (app) {
   // The same two for all sockets.
   function onEnd (this: Socket): void { sessionOf(this)?.connection.because('closed by client') }
   function onClose (this: Socket): void {
+    sockets--
     end(this, 'closed by service')
-    if (--sockets === 0) onEmpty()
   }
 
   server.on('connection', (socket: Socket) => {
@@ -186,8 +185,6 @@ export const http = fastifyPlugin(async function http (app) {
     for (const session of sessions) {
       if (session.requests === 0) session.drain()
     }
-    // Not all of them are known to Node.js's servers.
-    if (sockets > 0) closed = Promise.all([closed, new Promise<void>((resolve) => { onEmpty = resolve })])
   })
   app.addHook('onClose', async () => { await closed })
 })

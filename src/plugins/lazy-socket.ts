@@ -164,7 +164,7 @@ export class LazySocket {
     this.#bytesRead = handle.bytesRead
     this.#bytesWritten = handle.bytesWritten
     this.#text = ''
-    if (this.#callback) process.nextTick(this.#callback, error ?? new Error('the socket was destroyed'))
+    if (this.#callback) process.nextTick(this.#callback, error ?? Object.assign(new Error('the socket was destroyed'), { code: 'ERR_STREAM_DESTROYED' }))
     this.#callback = undefined
     if (error) {
       this.#error = error
@@ -187,20 +187,22 @@ export class LazySocket {
 
   /** Makes the streams. */
   become (): Socket {
-    this.#flush()
     const socket = this as unknown as Socket & { server: Server | null, destroyed: boolean }
-    // Its client did not take what was left.
-    if (!(this instanceof LazySocket)) return socket
     const { server, _handle } = this
-    Object.setPrototypeOf(this, Socket.prototype)
+    const { corked } = this._writableState
     const onData = this.rawListeners('data') as (() => void)[]
+    Object.setPrototypeOf(this, Socket.prototype)
     ;(Socket as unknown as (this: Socket, options: object) => void).call(socket, { handle: _handle, allowHalfOpen: true, readable: !this.#isAtEnd })
     socket.server = server
     if (this.#on) Object.assign(socket, { on: this.#on, addListener: this.#addListener, prependListener: this.#prependListener })
-    socket.setNoDelay(true)
     if (this.#isDestroyed) socket.destroyed = true
+    socket.setNoDelay(true)
     // Streams take note of these.
-    for (const listener of onData) (EventEmitter.prototype.off.call(socket, 'data', listener) as Socket) && (Socket.prototype.on as EventEmitter['on']).call(socket, 'data', listener)
+    for (const listener of onData) Reflect.apply(Socket.prototype.on, EventEmitter.prototype.off.call(socket, 'data', listener), ['data', listener])
+    for (let i = 0; i < corked; i++) socket.cork()
+    if (this.#text !== '' || this.#callback) socket.write(this.#text, this.#isLatin1 ? 'latin1' : 'utf8', this.#callback)
+    this.#text = ''
+    this.#callback = undefined
     return socket
   }
 }

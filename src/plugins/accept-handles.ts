@@ -27,10 +27,9 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
   const seen: unknown[] = []
   const memory = Buffer.alloc(4)
   const closed = new EventEmitter()
-  const accept = acceptBy(inside)
   const sockets: TcpSocket[] = []
-  const isRight = await tryOut(server, host, async ({ signal, connect }) => {
-    accept(server, (socket) => {
+  const isRight = await tryOut(server, host, async ({ signal, connect, guarded }) => {
+    acceptBy({ ...inside, onRead: guarded(inside.onRead) })(server, guarded((socket: TcpSocket) => {
       sockets.push(socket)
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
@@ -44,7 +43,7 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
         .on('close', () => closed.emit('close'))
       readInto(socket, { nextBuffer: () => memory, onRead: (bytes, buffer) => seen.push(buffer.toString('latin1', 0, bytes)) > 0 })
       socket.resume()
-    })
+    }))
     const [talks, breaks] = [connect(), connect()]
     await Promise.all([talks, breaks].map((client) => once(client, 'connect', { signal })))
     const { localPort } = talks

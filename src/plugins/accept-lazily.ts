@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { addAbortSignal } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
-import { takeHandles, type Inside } from './handle.ts'
+import { takeHandles, type Handle, type Inside } from './handle.ts'
 import { LazySocket } from './lazy-socket.ts'
 import { tryOut } from './trial.ts'
 
@@ -26,13 +27,40 @@ const acceptBy = (inside: Inside): AcceptLazily => (server, http, isWanted) => {
   takeHandles(server, (handle) => http.emit('connection', new LazySocket(handle, inside)), isWanted)
 }
 
-/** Whether Node.js's HTTP server takes such a socket for what it is, with its streams and without: two requests, an answer that has to wait, both FINs, and a client that breaks off. */
+/**
+ * Whether Node.js's HTTP server takes such a socket for what it is, with its streams and without: two requests, answers of text and of
+ * bytes that have to wait, the client's FIN, and one that breaks off.
+ */
 async function works (inside: Inside, host: string): Promise<boolean> {
-  const server = createServer(({ url }, response) => { response.end(url === '/long' ? Buffer.alloc(LARGE) : url, url === '/two' ? 'latin1' : 'utf8') })
+  const long = 'x'.repeat(LARGE)
+  const server = createServer(({ url }, response) => {
+    response.end(url === '/text' ? long : url === '/bytes' ? Buffer.from(long) : url, url === '/two' ? 'latin1' : 'utf8')
+  })
   const sockets: Socket[] = []
-  server.on('connection', (socket) => sockets.push(socket))
-  return await tryOut(server, host, async ({ signal, connect }) => {
-    acceptBy(inside)(server, server)
+  return await tryOut(server, host, async ({ signal, connect, guarded }) => {
+    const tried: Inside = { ...inside, onRead: guarded(inside.onRead) }
+    takeHandles(server, guarded((handle: Handle) => {
+      const socket = new LazySocket(handle, tried) as unknown as ServerSocket
+      sockets.push(socket)
+      // Whatever Node.js calls by itself.
+      Object.assign(socket, {
+        emit: guarded(socket.emit),
+        write (data: string, encoding: BufferEncoding, onWritten?: () => void) {
+          const { write } = Object.getPrototypeOf(socket) as Socket
+          return write.call(socket, data, encoding, onWritten && guarded(onWritten))
+        }
+      })
+      server.emit('connection', socket)
+      const { parser } = socket
+      for (const name of ['onIncoming', parser.constructor.kOnExecute]) parser[name] = guarded(parser[name] as () => unknown)
+    }))
+    const accepted = async () => {
+      const client = connect()
+      await once(client, 'connect', { signal })
+      const find = () => sockets.find(({ remotePort }) => remotePort === client.localPort)
+      while (!find() && !signal.aborted) await nextTurn()
+      return [client, find() as Socket] as const
+    }
     let sent = 0
     const ask = (client: Socket, path: string, connection: string) => {
       const text = `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: ${connection}\r\n\r\n`
@@ -45,32 +73,39 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       return Buffer.concat(chunks)
     }
 
-    const short = connect()
+    const [short, lazy] = await accepted()
     ask(short, '/one', 'keep-alive')
     const [first] = await once(short, 'data', { signal }) as [Buffer]
-    const [lazy] = sockets as [Socket]
-    if (lazy.remotePort !== short.localPort) return false
     ask(short, '/two', 'close')
     const second = await rest(short)
     if (!(lazy instanceof LazySocket) || lazy.bytesRead !== sent || lazy.bytesWritten !== first.length + second.length) return false
     if (!first.includes('\r\n\r\n/one') || !second.includes('\r\n\r\n/two')) return false
 
-    const long = connect()
-    ask(long, '/long', 'keep-alive')
-    await once(long, 'readable', { signal })
-    if (sockets[1] instanceof LazySocket) return false
-    ask(long, '/three', 'close')
-    const third = await rest(long)
-    if (third.length < LARGE || !third.subarray(-6).equals(Buffer.from('/three'))) return false
+    for (const path of ['/text', '/bytes']) {
+      const [client, socket] = await accepted()
+      ask(client, path, 'keep-alive')
+      await once(client, 'readable', { signal })
+      if (socket instanceof LazySocket || socket.writableLength < LARGE / 4) return false
+      ask(client, '/three', 'close')
+      const third = await rest(client)
+      if (third.length < LARGE || !third.subarray(-6).equals(Buffer.from('/three'))) return false
+    }
 
-    const [ends, breaks] = [connect(), connect()]
-    await Promise.all([once(ends, 'connect', { signal }), once(breaks, 'connect', { signal })])
+    const [ends] = await accepted()
     ends.end()
-    breaks.resetAndDestroy()
     await rest(ends)
-    return true
+    const [breaks, broken] = await accepted()
+    const failed = once(broken, 'error', { signal }) as Promise<[NodeJS.ErrnoException]>
+    breaks.resetAndDestroy()
+    const [{ code }] = await failed
+    if (!broken.destroyed) return false
+    await once(broken, 'close', { signal })
+    return code === 'ECONNRESET'
   }) ?? false
 }
+
+/** With Node.js's parser of it. */
+type ServerSocket = Socket & { parser: Record<string | number, unknown> & { constructor: { kOnExecute: number } } }
 
 function nothing (): void {}
 

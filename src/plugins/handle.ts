@@ -51,6 +51,8 @@ export interface Inside {
   readonly owner: symbol
   /** The method that is called at every read. */
   readonly updateTimer: symbol
+  /** Where a socket keeps how much of a write the system had not taken when its timer last fired. */
+  readonly lastWriteQueueSize: symbol
 }
 
 const METHODS = ['onread', 'readStart', 'readStop', 'writeBuffer', 'writeUtf8String', 'writeLatin1String', 'shutdown', 'getpeername', 'setNoDelay', 'setKeepAlive', 'close'] as const
@@ -78,8 +80,9 @@ async function lookInside (host: string): Promise<Inside | undefined> {
     const find = (object: object, description: string) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
     const owner = find(handle, 'owner_symbol')
     const updateTimer = find(Socket.prototype, 'kUpdateTimer')
-    if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || typeof handle.writeQueueSize !== 'number' || typeof handle.bytesWritten !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
-    return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer }
+    const lastWriteQueueSize = find(socket, 'lastWriteQueueSize')
+    if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || !lastWriteQueueSize || typeof handle.writeQueueSize !== 'number' || typeof handle.bytesWritten !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
+    return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer, lastWriteQueueSize }
   })
 }
 

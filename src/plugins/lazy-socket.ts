@@ -6,20 +6,21 @@ import { EventEmitter } from 'node:events'
 import { Socket, type Server } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
-import type { Handle, Inside } from './handle.ts'
+import type { Handle, Inside, Request } from './handle.ts'
 
 type Listen = (event: string, listener: (...values: unknown[]) => void) => unknown
 type Callback = (error?: Error | null) => void
 
+const { setTimeout } = Socket.prototype
 const { on, prependListener } = EventEmitter.prototype
 const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
-/** Node.js asks whether 'end' was emitted, and of which there would be no second. Whoever writes to it gets an error. */
+/** Node.js asks at the client's FIN whether 'end' was emitted before. */
 const READABLE_STATE = Object.freeze({ endEmitted: false })
 
 /** What of `net.Socket` does as well without its streams. */
 const KEPT: ReadonlySet<PropertyKey> = new Set([
   '_handle', 'remoteAddress', 'remoteFamily', 'remotePort', '_getpeername', 'localAddress', 'localFamily', 'localPort', '_getsockname',
-  'setNoDelay', 'setKeepAlive', 'setTimeout', '_onTimeout'
+  'setNoDelay', 'setKeepAlive', 'setTimeout', '_onTimeout', '_unrefTimer'
 ])
 
 /** The streams of a socket are there from now on. Does nothing where they are. */
@@ -40,9 +41,14 @@ export class LazySocket {
   _httpMessage: object | null = null
   _paused = false
   connecting = false
+  _parent = null
+  timeout: number | undefined
   readonly #inside: Inside
   #isDestroyed = false
+  /** The client's FIN has come. */
   #isAtEnd = false
+  /** Ours goes out, and then it is closed. */
+  #isEnding = false
   #error: Error | null = null
   #writes = 0
   /** What was written and is not sent yet, how it is to be encoded, and who waits for it. */
@@ -64,7 +70,7 @@ export class LazySocket {
     handle.onread = inside.onRead
     handle.reading = true
     const status = handle.readStart()
-    if (status < 0) this.#fail('read', status)
+    if (status < 0) this.destroy(failure('read', status))
   }
 
   get on (): Listen { return this.#on ? listen : on }
@@ -76,8 +82,8 @@ export class LazySocket {
 
   get destroyed (): boolean { return this.#isDestroyed }
   get readable (): boolean { return !this.#isDestroyed && !this.#isAtEnd }
-  get writable (): boolean { return !this.#isDestroyed }
-  get writableEnded (): boolean { return this.#isDestroyed }
+  get writable (): boolean { return !this.#isDestroyed && !this.#isEnding }
+  get writableEnded (): boolean { return this.#isDestroyed || this.#isEnding }
   get writableLength (): number { return this.#text.length }
   get writableCorked (): number { return this._writableState.corked }
   get readableHighWaterMark (): number { return HIGH_WATER_MARK }
@@ -88,7 +94,6 @@ export class LazySocket {
   isPaused (): boolean { return false }
   /** It reads from the beginning. */
   resume (): this { return this }
-  _unrefTimer (): void {}
 
   cork (): void { this._writableState.corked++ }
 
@@ -100,7 +105,7 @@ export class LazySocket {
   write (data: unknown, encoding?: unknown, callback?: Callback | null): boolean {
     const isLatin1 = encoding === 'latin1'
     const isOurs = typeof data === 'string' && (isLatin1 || encoding === 'utf8' || encoding === undefined || encoding === null) &&
-      (this.#text === '' || data === '' || isLatin1 === this.#isLatin1) && !this.#isDestroyed
+      (this.#text === '' || data === '' || isLatin1 === this.#isLatin1) && this.writable
     if (!isOurs) return this.become().write(data as string, encoding as BufferEncoding, callback as Callback)
     if (data !== '') {
       this.#text += data
@@ -122,44 +127,60 @@ export class LazySocket {
       if (++this.#writes === 2) handle.setNoDelay(true)
       const request = new this.#inside.Write()
       const status = this.#isLatin1 ? handle.writeLatin1String(request, text) : handle.writeUtf8String(request, text)
-      if (status < 0) return this.#fail('write', status, callback)
-      if (handle.writeQueueSize > 0) {
-        request.oncomplete = (status) => {
-          if (status < 0) this.#fail('write', status, callback)
-          else callback?.()
-        }
-        // The streams know what to do with one that does not take its answers.
-        this.become()
+      if (status < 0) {
+        const error = failure('write', status)
+        if (callback) process.nextTick(callback, error)
+        this.destroy(error)
         return
       }
+      if (handle.writeQueueSize > 0) return this.#wait(request, text, callback)
     }
     if (callback) process.nextTick(callback)
   }
 
-  /** @param status an error's negative number. */
-  #fail (syscall: string, status: number, callback?: Callback): void {
-    const code = getSystemErrorName(status)
-    const error = Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall })
-    if (callback) process.nextTick(callback, error)
-    this.destroy(error)
+  /** The system has not taken all of a write. The streams know what to do with a client that is slow: for them it is a write of their own. */
+  #wait (request: Request, text: string, callback: Callback | undefined): void {
+    const handle = this._handle as Handle
+    const socket = this.become()
+    socket._write = (_chunk, _encoding, done) => {
+      Object.assign(socket, { [this.#inside.lastWriteQueueSize]: handle.writeQueueSize })
+      request.oncomplete = (status) => {
+        ;(socket as Socket & { _unrefTimer (): void })._unrefTimer()
+        done(status < 0 && !socket.destroyed ? failure('write', status) : null)
+      }
+    }
+    socket.write(text, callback)
+    socket._write = Socket.prototype._write
   }
 
   end (...args: unknown[]): unknown {
     if (args.length > 0 || !this.#isAtEnd) return (this.become().end as (...args: unknown[]) => unknown).apply(this, args)
-    this.#flush()
     return this.destroySoon()
   }
 
-  /** Nothing waits here: closing it sends the FIN. */
+  /** Our FIN goes out first: closed with something that nobody has read, the client would get an RST, and perhaps not its answer (RFC 9112, section 9.6). */
   destroySoon (): unknown {
     this.#flush()
-    return this instanceof LazySocket ? this.destroy() : (this as Socket).destroySoon()
+    if (!(this instanceof LazySocket)) return (this as Socket).destroySoon()
+    if (!this.writable) return
+    this.#isEnding = true
+    const finish = () => {
+      if (this.destroyed) return
+      this.emit('finish')
+      this.destroy()
+    }
+    // Nothing is left to be read: closing it sends the FIN.
+    if (this.#isAtEnd) return setImmediate(finish)
+    const request = new this.#inside.Shutdown()
+    request.oncomplete = finish
+    if ((this._handle as Handle).shutdown(request) < 0) finish()
   }
 
   /** Also called by Node.js, where it cannot read. */
-  destroy (error?: Error): this {
+  destroy (error?: Error | null): this {
     if (this.#isDestroyed) return this
     const handle = this._handle as Handle
+    if (this.timeout) setTimeout.call(this as unknown as Socket, 0)
     this.#isDestroyed = true
     this.#bytesRead = handle.bytesRead
     this.#bytesWritten = handle.bytesWritten
@@ -171,12 +192,12 @@ export class LazySocket {
       process.nextTick(emitError, this, error)
     }
     handle.onread = nothing
-    handle.close(() => this.emit('close', error !== undefined))
+    handle.close(() => this.emit('close', Boolean(error)))
     this._handle = null
     return this
   }
 
-  /** Called by Node.js at the client's FIN. */
+  /** Called by Node.js at the client's FIN, and only then: what else comes is the parser's. */
   push (): void {
     this.#isAtEnd = true
     process.nextTick(emitEnd, this)
@@ -187,25 +208,39 @@ export class LazySocket {
 
   /** Makes the streams. */
   become (): Socket {
-    const socket = this as unknown as Socket & { server: Server | null, destroyed: boolean }
-    const { server, _handle } = this
+    const socket = this as unknown as Inner
+    const { server, _handle, timeout } = this
     const { corked } = this._writableState
     const onData = this.rawListeners('data') as (() => void)[]
+    if (timeout) setTimeout.call(socket, 0)
     Object.setPrototypeOf(this, Socket.prototype)
-    ;(Socket as unknown as (this: Socket, options: object) => void).call(socket, { handle: _handle, allowHalfOpen: true, readable: !this.#isAtEnd })
+    ;(Socket as unknown as (this: Socket, options: object) => void).call(socket, { handle: _handle, allowHalfOpen: true, readable: !this.#isAtEnd, writable: !this.#isEnding })
     socket.server = server
     if (this.#on) Object.assign(socket, { on: this.#on, addListener: this.#addListener, prependListener: this.#prependListener })
-    if (this.#isDestroyed) socket.destroyed = true
+    if (this.#isDestroyed) return this.#becomeDestroyed(socket)
     socket.setNoDelay(true)
+    if (timeout) setTimeout.call(socket, timeout)
     // Streams take note of these.
-    for (const listener of onData) Reflect.apply(Socket.prototype.on, EventEmitter.prototype.off.call(socket, 'data', listener), ['data', listener])
+    for (const listener of onData) {
+      EventEmitter.prototype.off.call(socket, 'data', listener)
+      Reflect.apply(Socket.prototype.on, socket, ['data', listener])
+    }
     for (let i = 0; i < corked; i++) socket.cork()
     if (this.#text !== '' || this.#callback) socket.write(this.#text, this.#isLatin1 ? 'latin1' : 'utf8', this.#callback)
     this.#text = ''
     this.#callback = undefined
     return socket
   }
+
+  #becomeDestroyed (socket: Inner): Socket {
+    const errored = this.#error
+    for (const state of [socket._readableState, socket._writableState]) Object.assign(state, { destroyed: true, closed: true, closeEmitted: true, errored, errorEmitted: errored !== null })
+    Object.defineProperties(socket, { bytesRead: { value: this.#bytesRead }, bytesWritten: { value: this.#bytesWritten } })
+    return socket
+  }
 }
+
+type Inner = Socket & { server: Server | null, _readableState: object, _writableState: object }
 
 const { prototype } = LazySocket
 for (const name of ['off', 'removeListener', 'removeAllListeners'] as const) {
@@ -237,6 +272,12 @@ function listenFirst (this: LazySocket, ...[event, listener]: Parameters<Listen>
 const both = (first: Callback, second: Callback): Callback => (error) => {
   first(error)
   second(error)
+}
+
+/** @param status an error's negative number. */
+function failure (syscall: string, status: number): Error {
+  const code = getSystemErrorName(status)
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall })
 }
 
 function emitError (socket: LazySocket, error: Error): void { socket.emit('error', error) }

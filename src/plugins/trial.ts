@@ -6,39 +6,45 @@ import { close, listen } from './net-server.ts'
 const TRIAL_MS = 1000
 
 export interface Trial {
-  /** Aborted when the time is over, and when something was thrown. */
+  /** Aborted when the time is over, and when something was thrown that is guarded. */
   readonly signal: AbortSignal
   /** A new client of the server. */
   connect (): Socket
+  /** The same function, but what it throws fails the trial: Node.js calls it from a callback of its own, and it would end the process. */
+  guarded<This, Arguments extends unknown[], Result> (act: (this: This, ...values: Arguments) => Result): (this: This, ...values: Arguments) => Result
 }
 
-/**
- * Has a server listen while `act` talks with it, and ends whoever is there then. Undefined where that fails or takes too long, and
- * where anything is thrown that nobody catches: Node.js calls what is tried from callbacks of its own.
- */
+/** Has a server listen while `act` talks with it, and ends whoever is there then. Undefined where that fails or takes too long. */
 export async function tryOut<T> (server: Server, host: string, act: (trial: Trial) => Promise<T>): Promise<T | undefined> {
   const sockets: Socket[] = []
-  const failure = new AbortController()
-  const isCapturing = !process.hasUncaughtExceptionCaptureCallback()
-  if (isCapturing) process.setUncaughtExceptionCaptureCallback((error) => failure.abort(error))
   const keep = (socket: Socket) => {
     sockets.push(socket.on('error', nothing))
     return socket
+  }
+  const failure = new AbortController()
+  const timer = setTimeout(() => failure.abort(), TRIAL_MS)
+  const guarded: Trial['guarded'] = (act) => function (...values) {
+    try {
+      return act.apply(this, values)
+    } catch (error) {
+      failure.abort(error)
+      return undefined as ReturnType<typeof act>
+    }
   }
   // Strangers may come, too.
   server.on('connection', keep)
   try {
     const address = reachable(host)
     const port = await listen(server, { host: address, port: 0 })
-    const signal = AbortSignal.any([failure.signal, AbortSignal.timeout(TRIAL_MS)])
-    const result = await act({ signal, connect: () => keep(connect({ host: address, port })) })
-    return failure.signal.aborted ? undefined : result
+    const { signal } = failure
+    const result = await act({ signal, connect: () => keep(connect({ host: address, port })), guarded })
+    return signal.aborted ? undefined : result
   } catch {
     return undefined
   } finally {
-    for (const socket of sockets) socket.destroy()
+    clearTimeout(timer)
+    for (const socket of sockets) guarded(socket.destroy).call(socket)
     await close(server)
-    if (isCapturing) process.setUncaughtExceptionCaptureCallback(null)
   }
 }
 

@@ -584,7 +584,8 @@ t.test('Nagle\'s algorithm is switched off before a second answer, and with the 
 
 t.test('a client that takes what waits slowly is not silent', async (t) => {
   const { app } = await serverFor(t)
-  const server = createServer((_request, response) => { response.end('x'.repeat(16 * MIB)) })
+  const taken: boolean[] = []
+  const server = createServer(({ socket }) => { taken.push(socket.write('x'), socket.write('x'.repeat(16 * MIB))) })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   app.acceptLazily(server, server)
   const accepted = once(server, 'connection')
@@ -593,7 +594,8 @@ t.test('a client that takes what waits slowly is not silent', async (t) => {
   client.pause()
   client.write(KEEP)
   await until(() => !(socket instanceof LazySocket), 'it waits')
-  t.ok(socket.writableLength > 16 * MIB)
+  t.equal(socket.writableLength, 16 * MIB)
+  t.same(taken, [true, false])
   t.equal(socket.writableNeedDrain, true)
   let timeouts = 0
   let isTaking = true

@@ -1,6 +1,6 @@
 /**
- * An HTTP client's socket that becomes a `net.Socket` only when something asks it for more than short requests and answers do. The
- * streams of one, and what each write and each end takes in them, are a third of what a short answer costs.
+ * An HTTP client's socket that becomes a `net.Socket` only when something asks it for more than short requests and answers do. Without
+ * the streams of one, and what each write and each end takes in them, a connection for each request costs a quarter less.
  */
 import { EventEmitter } from 'node:events'
 import { Socket, type Server } from 'node:net'
@@ -113,7 +113,8 @@ export class LazySocket {
     }
     if (callback) this.#callback = this.#callback ? both(this.#callback, callback) : callback
     if (this._writableState.corked === 0) this.#flush()
-    return true
+    // Perhaps of the streams by now.
+    return !this._writableState.needDrain
   }
 
   #flush (): void {

@@ -413,6 +413,16 @@ const CONVERSATIONS: readonly Conversation[] = [
     act: (client) => { client.write(KEEP) }
   },
   {
+    title: 'an answer after which somebody writes once more',
+    answer ({ socket }, response) {
+      response.end('the last')
+      socket.destroySoon()
+      socket.write('late', 'latin1', (error) => response.emit('note', (error as NodeJS.ErrnoException | undefined)?.code))
+    },
+    act: (client) => { client.write(KEEP) },
+    isForStreams: true
+  },
+  {
     title: 'a socket that somebody ends',
     answer: ({ socket }) => { socket.end('bye') },
     act: (client) => { client.write(KEEP) },
@@ -501,7 +511,11 @@ const CONVERSATIONS: readonly Conversation[] = [
       if (!socket.timeout) socket.setTimeout(80)
       setTimeout(() => response.end(Buffer.from('answer to /kept')), 40)
     },
-    act: (client) => ask(client),
+    async act (client) {
+      await ask(client)
+      await delay(60)
+      await ask(client)
+    },
     isForStreams: true
   },
   {

@@ -1,5 +1,4 @@
 /** TCP clients without streams: whether this Node.js can, and what becomes of it where it cannot. What such clients may expect stands in services.test.ts and streams.test.ts. */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -9,26 +8,18 @@ import { ask } from '../src/clients/tcp.ts'
 import type { Handle, Inside, Request, ServerHandle } from '../src/plugins/handle.ts'
 import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { defineTcpService } from '../src/service.ts'
-import { appOf, connect, forThose, listeners, readAll, serverFor, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
+import { appOf, connect, forThose, listeners, readAll, serverFor, streamsMade, TIMEOUT_MS, until, withInside, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
 /** Talks to three services; how many streams Node.js made for that. */
-async function streamsFor (t: Test, { target }: TestServer): Promise<number> {
-  let made = 0
-  const count = () => { made++ }
-  subscribe('net.server.socket', count)
-  try {
-    t.match(String(await ask(target('time'), options)), /^\w{3} \w{3} .*\d{4}\r\n$/)
-    t.equal(String(await ask(target('echo'), { ...options, send: Buffer.from('hello') })), 'hello')
-    const socket = await connect(target('exchange'))
-    socket.write('hello')
-    t.match(String(await readAll(socket)), /^Welcome[^]*Received: hello\r\n$/)
-  } finally {
-    unsubscribe('net.server.socket', count)
-  }
-  return made
-}
+const streamsFor = (t: Test, { target }: TestServer) => streamsMade(async () => {
+  t.match(String(await ask(target('time'), options)), /^\w{3} \w{3} .*\d{4}\r\n$/)
+  t.equal(String(await ask(target('echo'), { ...options, send: Buffer.from('hello') })), 'hello')
+  const socket = await connect(target('exchange'))
+  socket.write('hello')
+  t.match(String(await readAll(socket)), /^Welcome[^]*Received: hello\r\n$/)
+})
 
 const isWarned = ({ log }: TestServer) => log.some(({ msg }) => msg === 'this Node.js has no way to accept a client without a stream: TCP connections cost more')
 

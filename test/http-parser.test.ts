@@ -6,7 +6,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promi
 import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
 import { frame } from './corpus-websocket.ts'
-import { connect, handshake, onStreams, readAll, serverFor, until, withInside, type ServerSocket, type TestServer } from './support.ts'
+import { connect, connectBoth, handshake, onStreams, readAll, serverFor, until, withInside, type ServerSocket, type TestServer } from './support.ts'
 
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 
@@ -42,14 +42,6 @@ let stepMs = 0
 const { now } = performance
 // It must not go back.
 performance.now = () => now.call(performance) + (passed += stepMs)
-
-/** Connects, and resolves to the client and the server's socket. */
-async function connectBoth (server: TestServer): Promise<[Socket, ServerSocket]> {
-  const accepted = once(server.app.server, 'connection')
-  const client = await connect(server.target('http'))
-  const [socket] = await accepted as [ServerSocket]
-  return [client, socket]
-}
 
 /** Connects 100 clients, and sends what each says when all are accepted: the server reads them in one turn of the loop, in which only the first has time. */
 async function sayAtOnce (server: TestServer, say: (client: Socket) => void): Promise<Buffer[]> {

@@ -1,5 +1,4 @@
 /** An HTTP client's socket with its streams and without: nobody may tell the difference. Whether this Node.js can, and what becomes of it where it cannot. */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createNetServer, Socket, type AddressInfo } from 'node:net'
@@ -7,9 +6,9 @@ import { finished } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
-import { takeHandles, type Handle, type Inside } from '../src/plugins/handle.ts'
+import { takeHandles, type Inside } from '../src/plugins/handle.ts'
 import { LazySocket } from '../src/plugins/lazy-socket.ts'
-import { connect, forThose, handshake, readAll, serverFor, until, withInside, type TestServer } from './support.ts'
+import { connect, connectBoth, forThose, handshake, readAll, serverFor, streamsMade, until, withInside, type TestServer } from './support.ts'
 
 const HOST = 'Host: oneloop\r\n'
 const KEEP = `GET /kept HTTP/1.1\r\n${HOST}\r\n`
@@ -92,6 +91,15 @@ async function ask (client: Socket, request = KEEP, end = 'answer to /kept'): Pr
   const answered = sent(client, end)
   client.write(request)
   await answered
+}
+
+/** Asks, and takes nothing of the answer for a while. */
+async function askAndTakeNothing (client: Socket, server: Server, request: string, ms: number): Promise<void> {
+  const asked = once(server, 'request')
+  client.pause()
+  client.write(request)
+  await asked
+  await delay(ms)
 }
 
 const CONVERSATIONS: readonly Conversation[] = [
@@ -312,11 +320,7 @@ const CONVERSATIONS: readonly Conversation[] = [
     title: 'an answer that the client takes slowly',
     answer: (_request, response) => { response.end('x'.repeat(8 * MIB)) },
     async act (client, server) {
-      const asked = once(server, 'request')
-      client.pause()
-      client.write(KEEP)
-      await asked
-      await delay(50)
+      await askAndTakeNothing(client, server, KEEP, 50)
       client.resume()
       await ask(client, CLOSE, 'x')
     },
@@ -346,11 +350,7 @@ const CONVERSATIONS: readonly Conversation[] = [
       response.end(Buffer.from('text'))
     },
     async act (client, server) {
-      const asked = once(server, 'request')
-      client.pause()
-      client.write(CLOSE)
-      await asked
-      await delay(50)
+      await askAndTakeNothing(client, server, CLOSE, 50)
       client.resume()
     },
     isForStreams: true
@@ -360,11 +360,7 @@ const CONVERSATIONS: readonly Conversation[] = [
     prepare: (server) => { server.on('clientError', () => {}) },
     answer: (_request, response) => { response.end('x'.repeat(8 * MIB)) },
     async act (client, server) {
-      const asked = once(server, 'request')
-      client.pause()
-      client.write(KEEP)
-      await asked
-      await delay(20)
+      await askAndTakeNothing(client, server, KEEP, 20)
       client.resetAndDestroy()
     },
     isForStreams: true
@@ -571,11 +567,9 @@ t.test('conversations', async (t) => {
 })
 
 t.test('Nagle\'s algorithm is switched off before a second answer, and with the streams', async (t) => {
-  const { app, target } = await serverFor(t)
+  const server = await serverFor(t)
   for (const [path, wanted] of [['/healthz', [0, 1, 1]], ['/assets/nothing.css', [0, 1, 1]]] as const) {
-    const accepted = once(app.server, 'connection')
-    const client = await connect(target('http'))
-    const [socket] = await accepted as [Socket & { _handle: Handle }]
+    const [client, socket] = await connectBoth(server)
     const { _handle: handle } = socket
     const { setNoDelay } = handle
     let calls = 0
@@ -658,21 +652,13 @@ t.test('what cannot be read is closed', async (t) => {
 })
 
 /** Asks twice; how many sockets with streams Node.js made for that. */
-async function streamsFor (t: Test, { target }: TestServer): Promise<number> {
-  let made = 0
-  const count = () => { made++ }
-  subscribe('net.server.socket', count)
-  try {
-    for (let i = 0; i < 2; i++) {
-      const client = await connect(target('http'))
-      client.write(CLOSE.replace('/last', '/healthz'))
-      t.match(String(await readAll(client)), /^HTTP\/1\.1 200 /)
-    }
-  } finally {
-    unsubscribe('net.server.socket', count)
+const streamsFor = (t: Test, { target }: TestServer) => streamsMade(async () => {
+  for (let i = 0; i < 2; i++) {
+    const client = await connect(target('http'))
+    client.write(CLOSE.replace('/last', '/healthz'))
+    t.match(String(await readAll(client)), /^HTTP\/1\.1 200 /)
   }
-  return made
-}
+})
 
 const isWarned = ({ log }: TestServer) => log.some(({ msg }) => msg === 'this Node.js has no way to make the streams of an HTTP client later: each connection costs more')
 
@@ -725,10 +711,8 @@ t.test('who is more than the parser reads for has streams at once', async (t) =>
 })
 
 t.test('a server that closes waits for its clients', async (t) => {
-  const { app, target } = await serverFor(t)
-  const accepted = once(app.server, 'connection')
-  const client = await connect(target('http'))
-  const [socket] = await accepted as [Socket & { _handle: Handle }]
+  const server = await serverFor(t)
+  const [client, socket] = await connectBoth(server)
   const { _handle: handle } = socket
   const { close } = handle
   handle.close = (onClosed) => { setTimeout(() => close.call(handle, onClosed), 200) }
@@ -737,6 +721,6 @@ t.test('a server that closes waits for its clients', async (t) => {
   client.write(KEEP)
   await once(client, 'data')
   t.ok(socket instanceof LazySocket)
-  await app.close()
+  await server.app.close()
   t.equal(isClosed, true)
 })

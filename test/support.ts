@@ -1,5 +1,6 @@
 /** A server on free ports for one test, in this process or in one of its own, its log and its feed, and ways to wait for things without guessing how long they take. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
@@ -11,6 +12,7 @@ import { buildApp, type App } from '../src/app.ts'
 import { loadConfig, type Values } from '../src/config.ts'
 import type { Endpoint } from '../src/endpoint.ts'
 import type { FeedEvent } from '../src/feed.ts'
+import type { Handle } from '../src/plugins/handle.ts'
 import { LazySocket } from '../src/plugins/lazy-socket.ts'
 import { start } from '../src/server.ts'
 import type { RawService } from '../src/service.ts'
@@ -89,7 +91,7 @@ const INSIDE = {
 
 /** A socket that an HTTP server of Node.js has accepted. */
 export type ServerSocket = Socket & {
-  readonly _handle: object
+  readonly _handle: Handle
   readonly parser: Parser
 }
 /** Its callbacks by their numbers. */
@@ -171,6 +173,27 @@ export async function connect (target: Target, options: { allowHalfOpen?: boolea
   socket.on('error', () => {})
   await once(socket, 'connect')
   return socket
+}
+
+/** How many clients of this process's servers became a `net.Socket` at once, while something was done. */
+export async function streamsMade (act: () => Promise<void>): Promise<number> {
+  let made = 0
+  const count = () => { made++ }
+  subscribe('net.server.socket', count)
+  try {
+    await act()
+  } finally {
+    unsubscribe('net.server.socket', count)
+  }
+  return made
+}
+
+/** Connects to HTTP, and resolves to the client and the server's socket. */
+export async function connectBoth (server: TestServer): Promise<[Socket, ServerSocket]> {
+  const accepted = once(server.app.server, 'connection')
+  const client = await connect(server.target('http'))
+  const [socket] = await accepted as [ServerSocket]
+  return [client, socket]
 }
 
 /** A WebSocket's opening handshake, on the wire. */

@@ -1,13 +1,12 @@
 /** Accepting TCP clients without a `net.Socket` for each, where this Node.js can. */
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { addAbortSignal } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
 import { takeHandles, type Inside } from './handle.ts'
 import { HandleSocket } from './handle-socket.ts'
 import type { ReadInto } from './read-into.ts'
 import type { TcpSocket } from './tcp-socket.ts'
-import { tryOut } from './trial.ts'
+import { LARGE_BYTES, tryOut } from './trial.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { acceptHandles: AcceptHandles }
@@ -15,9 +14,6 @@ declare module 'fastify' {
 
 /** Has a server that listens give its clients as HandleSockets, in place of its 'connection' event. Does nothing where this Node.js cannot. */
 export type AcceptHandles = (server: Server, onConnection: (socket: TcpSocket) => void) => void
-
-/** More than most systems take at once. */
-const LARGE = 4_194_304
 
 const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => takeHandles(server, (handle) => onConnection(new HandleSocket(handle, inside)))
 
@@ -28,14 +24,14 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
   const memory = Buffer.alloc(4)
   const closed = new EventEmitter()
   const sockets: TcpSocket[] = []
-  const isRight = await tryOut(server, host, async ({ signal, connect, guarded }) => {
+  const isRight = await tryOut(server, host, async ({ signal, connect, rest, guarded }) => {
     acceptBy({ ...inside, onRead: guarded(inside.onRead) })(server, guarded((socket: TcpSocket) => {
       sockets.push(socket)
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
         .on('end', () => {
           socket.write('ä', nothing)
-          socket.write(Buffer.alloc(LARGE), () => seen.push('written'))
+          socket.write(Buffer.alloc(LARGE_BYTES), () => seen.push('written'))
           if (socket.writableLength === 0) seen.push('written')
           socket.end()
         })
@@ -54,11 +50,10 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
     // It may fail before anybody waits for it.
     over.catch(nothing)
     talks.end('oneloop')
-    let bytes = 0
-    for await (const chunk of addAbortSignal(signal, talks)) bytes += (chunk as Buffer).length
+    const { length } = await rest(talks)
     await over
     const ports = [seen.shift(), seen.shift()]
-    return seen.join() === 'ECONNRESET,onel,oop,written,finish' && bytes === LARGE + 2 && ports.includes(localPort)
+    return seen.join() === 'ECONNRESET,onel,oop,written,finish' && length === LARGE_BYTES + 2 && ports.includes(localPort)
   })
   for (const socket of sockets) socket.destroy()
   return isRight ?? false

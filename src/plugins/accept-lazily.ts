@@ -2,12 +2,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
-import { addAbortSignal } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
 import { takeHandles, type Handle, type Inside } from './handle.ts'
 import { LazySocket } from './lazy-socket.ts'
-import { tryOut } from './trial.ts'
+import { LARGE_BYTES, tryOut } from './trial.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { acceptLazily: AcceptLazily }
@@ -20,9 +19,6 @@ declare module 'fastify' {
  */
 export type AcceptLazily = (server: Server, http: Server, isWanted?: () => boolean) => void
 
-/** More than most systems take at once. */
-const LARGE = 4_194_304
-
 const acceptBy = (inside: Inside): AcceptLazily => (server, http, isWanted) => {
   takeHandles(server, (handle) => http.emit('connection', new LazySocket(handle, inside)), isWanted)
 }
@@ -32,12 +28,12 @@ const acceptBy = (inside: Inside): AcceptLazily => (server, http, isWanted) => {
  * bytes that have to wait, the client's FIN, and one that breaks off.
  */
 async function works (inside: Inside, host: string): Promise<boolean> {
-  const long = 'x'.repeat(LARGE)
+  const long = 'x'.repeat(LARGE_BYTES)
   const server = createServer(({ url }, response) => {
     response.end(url === '/text' ? long : url === '/bytes' ? Buffer.from(long) : url, url === '/two' ? 'latin1' : 'utf8')
   })
   const sockets: Socket[] = []
-  return await tryOut(server, host, async ({ signal, connect, guarded }) => {
+  return await tryOut(server, host, async ({ signal, connect, rest, guarded }) => {
     const tried: Inside = { ...inside, onRead: guarded(inside.onRead) }
     takeHandles(server, guarded((handle: Handle) => {
       const socket = new LazySocket(handle, tried) as unknown as ServerSocket
@@ -67,11 +63,6 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       sent += text.length
       client.write(text)
     }
-    const rest = async (client: Socket) => {
-      const chunks: Buffer[] = []
-      for await (const chunk of addAbortSignal(signal, client)) chunks.push(chunk as Buffer)
-      return Buffer.concat(chunks)
-    }
 
     const [short, lazy] = await accepted()
     ask(short, '/one', 'keep-alive')
@@ -85,10 +76,10 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       const [client, socket] = await accepted()
       ask(client, path, 'keep-alive')
       await once(client, 'readable', { signal })
-      if (socket instanceof LazySocket || socket.writableLength < LARGE / 4) return false
+      if (socket instanceof LazySocket || socket.writableLength < LARGE_BYTES / 4) return false
       ask(client, '/three', 'close')
       const third = await rest(client)
-      if (third.length < LARGE || !third.subarray(-6).equals(Buffer.from('/three'))) return false
+      if (third.length < LARGE_BYTES || !third.subarray(-6).equals(Buffer.from('/three'))) return false
     }
 
     const [ends] = await accepted()

@@ -1,6 +1,5 @@
 /** A TCP client's socket without the streams of a `net.Socket`, which cost more than all else that a short connection does. */
-import { getSystemErrorName } from 'node:util'
-import type { Handle, Inside } from './handle.ts'
+import { systemError, type Handle, type Inside } from './handle.ts'
 import type { TcpSocket } from './tcp-socket.ts'
 
 /** Node.js asks a stream of which it has read all whether 'end' was emitted before. */
@@ -157,9 +156,7 @@ export class HandleSocket implements TcpSocket {
 
   /** @param status 0, or an error's negative number. */
   #check (syscall: string, status: number): void {
-    if (status >= 0) return
-    const code = getSystemErrorName(status)
-    this.destroy(Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall }))
+    if (status < 0) this.destroy(systemError(syscall, status))
   }
 }
 

@@ -1,6 +1,7 @@
 /** What Node.js has inside of a TCP socket. Nothing of it is documented, so it is looked for at the start. */
 import { once } from 'node:events'
 import { createServer, Socket, type Server } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 import fastifyPlugin from 'fastify-plugin'
 import { tryOut } from './trial.ts'
 
@@ -39,6 +40,12 @@ export interface Request {
   data?: Uint8Array | string
 }
 type RequestClass = new () => Request
+
+/** As Node.js would make it of an error's negative number: its code is `ECONNRESET`, …, its message `read ECONNRESET`. */
+export function systemError (syscall: string, errno: number): Error {
+  const code = getSystemErrorName(errno)
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno, syscall })
+}
 
 export interface ServerHandle { onconnection (error: number, client: Handle | undefined): void }
 

@@ -5,8 +5,8 @@
 import { EventEmitter } from 'node:events'
 import { Socket, type Server } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
-import { getSystemErrorName } from 'node:util'
-import type { Handle, Inside, Request } from './handle.ts'
+import { systemError, type Handle, type Inside, type Request } from './handle.ts'
+import { standIn } from './stand-in.ts'
 
 type Listen = (event: string, listener: (...values: unknown[]) => void) => unknown
 type Callback = (error?: Error | null) => void
@@ -16,12 +16,6 @@ const { on, prependListener } = EventEmitter.prototype
 const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 /** Node.js asks at the client's FIN whether 'end' was emitted before. */
 const READABLE_STATE = Object.freeze({ endEmitted: false })
-
-/** What of `net.Socket` does as well without its streams. */
-const KEPT: ReadonlySet<PropertyKey> = new Set([
-  '_handle', 'remoteAddress', 'remoteFamily', 'remotePort', '_getpeername', 'localAddress', 'localFamily', 'localPort', '_getsockname',
-  'setNoDelay', 'setKeepAlive', 'setTimeout', '_onTimeout', '_unrefTimer'
-])
 
 /** The streams of a socket are there from now on. Does nothing where they are. */
 export function asStream (socket: Socket): Socket {
@@ -59,7 +53,6 @@ export class LazySocket {
   #bytesWritten = 0
   /** Node.js's HTTP server sets these: they have its parser stop reading for itself when somebody listens to the socket's data. */
   #on: Listen | undefined
-  #addListener: Listen | undefined
   #prependListener: Listen | undefined
 
   constructor (handle: Handle, inside: Inside) {
@@ -70,13 +63,14 @@ export class LazySocket {
     handle.onread = inside.onRead
     handle.reading = true
     const status = handle.readStart()
-    if (status < 0) this.destroy(failure('read', status))
+    if (status < 0) this.destroy(systemError('read', status))
   }
 
   get on (): Listen { return this.#on ? listen : on }
   set on (wrapper: Listen) { this.#on = wrapper }
-  get addListener (): Listen { return this.#addListener ? listen : on }
-  set addListener (wrapper: Listen) { this.#addListener = wrapper }
+  // The same by another name.
+  get addListener (): Listen { return this.on }
+  set addListener (wrapper: Listen) { this.on = wrapper }
   get prependListener (): Listen { return this.#prependListener ? listenFirst : prependListener }
   set prependListener (wrapper: Listen) { this.#prependListener = wrapper }
 
@@ -129,7 +123,7 @@ export class LazySocket {
       const request = new this.#inside.Write()
       const status = this.#isLatin1 ? handle.writeLatin1String(request, text) : handle.writeUtf8String(request, text)
       if (status < 0) {
-        const error = failure('write', status)
+        const error = systemError('write', status)
         if (callback) process.nextTick(callback, error)
         this.destroy(error)
         return
@@ -147,7 +141,7 @@ export class LazySocket {
       Object.assign(socket, { [this.#inside.lastWriteQueueSize]: handle.writeQueueSize })
       request.oncomplete = (status) => {
         ;(socket as Socket & { _unrefTimer (): void })._unrefTimer()
-        done(status < 0 && !socket.destroyed ? failure('write', status) : null)
+        done(status < 0 && !socket.destroyed ? systemError('write', status) : null)
       }
     }
     socket.write(text, callback)
@@ -160,7 +154,7 @@ export class LazySocket {
   }
 
   /** Our FIN goes out first: closed with something that nobody has read, the client would get an RST, and perhaps not its answer (RFC 9112, section 9.6). */
-  destroySoon (): unknown {
+  destroySoon (): void {
     this.#flush()
     if (!(this instanceof LazySocket)) return (this as Socket).destroySoon()
     if (!this.writable) return
@@ -171,7 +165,10 @@ export class LazySocket {
       this.destroy()
     }
     // Nothing is left to be read: closing it sends the FIN.
-    if (this.#isAtEnd) return setImmediate(finish)
+    if (this.#isAtEnd) {
+      setImmediate(finish)
+      return
+    }
     const request = new this.#inside.Shutdown()
     request.oncomplete = finish
     if ((this._handle as Handle).shutdown(request) < 0) finish()
@@ -217,7 +214,7 @@ export class LazySocket {
     Object.setPrototypeOf(this, Socket.prototype)
     ;(Socket as unknown as (this: Socket, options: object) => void).call(socket, { handle: _handle, allowHalfOpen: true, readable: !this.#isAtEnd, writable: !this.#isEnding })
     socket.server = server
-    if (this.#on) Object.assign(socket, { on: this.#on, addListener: this.#addListener, prependListener: this.#prependListener })
+    if (this.#on) Object.assign(socket, { on: this.#on, addListener: this.#on, prependListener: this.#prependListener })
     if (this.#isDestroyed) return this.#becomeDestroyed(socket)
     socket.setNoDelay(true)
     if (timeout) setTimeout.call(socket, timeout)
@@ -241,26 +238,10 @@ export class LazySocket {
   }
 }
 
+/** With what Node.js's types do not tell of. */
 type Inner = Socket & { server: Server | null, _readableState: object, _writableState: object }
 
-const { prototype } = LazySocket
-for (const name of ['off', 'removeListener', 'removeAllListeners'] as const) {
-  Object.defineProperty(prototype, name, { value: EventEmitter.prototype[name], writable: true, configurable: true })
-}
-for (let proto = Socket.prototype as object; proto !== EventEmitter.prototype; proto = Object.getPrototypeOf(proto) as object) {
-  for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
-    if (!KEPT.has(name) && !Object.hasOwn(prototype, name)) Object.defineProperty(prototype, name, becoming(name, descriptor))
-  }
-}
-Object.setPrototypeOf(prototype, Socket.prototype)
-
-/** Whatever else is asked of it has it become a socket first. */
-function becoming (name: string, { value }: PropertyDescriptor): PropertyDescriptor {
-  const get = function (this: LazySocket): unknown { return Reflect.get(this.become(), name) }
-  return typeof value === 'function'
-    ? { value (this: LazySocket, ...args: unknown[]): unknown { return Reflect.apply(get.call(this) as () => unknown, this, args) }, writable: true, configurable: true }
-    : { get, set (this: LazySocket, value: unknown) { Reflect.set(this.become(), name, value) }, configurable: true }
-}
+standIn(LazySocket.prototype)
 
 const isOfStreams = (event: string) => event === 'data' || event === 'readable'
 function listen (this: LazySocket, ...[event, listener]: Parameters<Listen>): unknown {
@@ -273,12 +254,6 @@ function listenFirst (this: LazySocket, ...[event, listener]: Parameters<Listen>
 const both = (first: Callback, second: Callback): Callback => (error) => {
   first(error)
   second(error)
-}
-
-/** @param status an error's negative number. */
-function failure (syscall: string, status: number): Error {
-  const code = getSystemErrorName(status)
-  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall })
 }
 
 function emitError (socket: LazySocket, error: Error): void { socket.emit('error', error) }

@@ -11,6 +11,12 @@ export const ALONE_MS = 2
 /** So many turns of a protocol, of 0.1 ms to 2 ms each, in which nobody else is served: it is alone. */
 const QUIET_TURNS = 50
 
+/**
+ * So many answers are sent together at most. On 2 × AMD EPYC, beside answers sent one by one, HTTP requests of 64 clients cost 0.7 with 32,
+ * and no less with more.
+ */
+export const MAX_HELD = 32
+
 /** How much was served by anybody. */
 export class Presence {
   served = 0
@@ -20,6 +26,9 @@ export interface Waiter {
   /** May return the milliseconds that it will take later in this turn, beside what it takes now. */
   onTurn (): number | void
 }
+
+/** An answer that is ready. */
+export interface Answer { send (): void }
 
 /**
  * The loop serves whoever has sent something, one after the other, and then begins a new turn. Once a protocol's share of the turn
@@ -34,6 +43,10 @@ export class Turn {
   /** Of all that was served, what was this protocol's, and what was not. */
   #ownServed = 0
   #othersServed = 0
+  /** What was this protocol's when this turn began, and when the turn before it did. */
+  #ownServedBefore = 0
+  #ownServedBeforeThat = 0
+  #held: Answer[] = []
   /** Turns of this protocol in which nobody else was served. */
   #quietTurns = QUIET_TURNS
   #spentMs = 0
@@ -93,6 +106,30 @@ export class Turn {
     this.#askForNext()
   }
 
+  /**
+   * Sends an answer, or does so at the end of this turn, after all that is held already: to send each between two reads wakes its client
+   * up for it, the two chase each other, and an answer cost a quarter to a third more. Beside other protocols none is held, as it would
+   * wait for what they do in this turn, too; nor where they come one at a time: it would be there 4 µs later for nothing.
+   */
+  answer (answer: Answer): void {
+    if (this.#held.length === 0 && !this.#isGathering) return answer.send()
+    this.#held.push(answer)
+    if (this.#held.length >= MAX_HELD) this.sendHeld()
+    else this.#askForNext()
+  }
+
+  get #isGathering (): boolean {
+    return this.isAlone && (this.#ownServed - this.#ownServedBefore > 1 || this.#ownServedBefore - this.#ownServedBeforeThat > 1)
+  }
+
+  /** Sends what is held. */
+  sendHeld (): void {
+    if (this.#held.length === 0) return
+    const held = this.#held
+    this.#held = []
+    for (const answer of held) answer.send()
+  }
+
   #askForNext (): void {
     if (this.#isNextAsked) return
     this.#isNextAsked = true
@@ -109,10 +146,13 @@ export class Turn {
     const others = this.#presence.served - this.#ownServed
     this.#quietTurns = others === this.#othersServed ? this.#quietTurns + 1 : 0
     this.#othersServed = others
+    this.#ownServedBeforeThat = this.#ownServedBefore
+    this.#ownServedBefore = this.#ownServed
   }
 
   readonly #next = (): void => {
     this.#isNextAsked = false
+    this.sendHeld()
     this.#lookForOthers()
     this.#spentMs = 0
     this.#firstAt = undefined
@@ -137,7 +177,8 @@ export class Turn {
 
   readonly #goOn = (): void => {
     this.#spentMs = performance.now() - this.#calledAt + this.#announcedMs
-    if (this.#waiting.length > 0 && this.#spentMs < this.#limitMs) this.#callFirst()
-    else this.#askForNext()
+    if (this.#waiting.length > 0 && this.#spentMs < this.#limitMs) return this.#callFirst()
+    this.sendHeld()
+    this.#askForNext()
   }
 }

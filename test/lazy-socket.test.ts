@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
 import { takeHandles, type Inside } from '../src/plugins/handle.ts'
 import { LazySocket } from '../src/plugins/lazy-socket.ts'
+import type { Turn } from '../src/turn.ts'
 import { connect, connectBoth, forThose, handshake, readAll, serverFor, streamsMade, until, withInside, type TestServer } from './support.ts'
 
 const HOST = 'Host: oneloop\r\n'
@@ -475,15 +476,17 @@ const CONVERSATIONS: readonly Conversation[] = [
     isForStreams: true
   },
   {
-    title: 'a socket that goes on being read after our FIN',
+    title: 'a client that sends more while its last answer goes out',
     answer ({ url, socket }, response) {
       response.end(url)
       if (url === '/last') setTimeout(() => response.emit('note', `${socket.writable} ${socket.writableEnded}`), 1)
     },
-    async act (client) {
+    async act (client, server) {
+      const asked = once(server, 'request')
       client.pause()
       client.write(CLOSE)
-      await delay(1)
+      await asked
+      // There before the server's next turn.
       client.write(KEEP)
       client.resume()
     }
@@ -553,15 +556,22 @@ const CONVERSATIONS: readonly Conversation[] = [
   }
 ]
 
+/** Answers are sent at once, or at the end of the turn. */
+const AT_ONCE: Pick<Turn, 'answer'> = { answer: (answer) => answer.send() }
+const AT_END: Pick<Turn, 'answer'> = { answer: (answer) => { setImmediate(() => answer.send()) } }
+
 t.test('conversations', async (t) => {
   const { app } = await serverFor(t)
   for (const conversation of CONVERSATIONS) {
     t.test(conversation.title, async (t) => {
       const plain = await talk(t, undefined, conversation)
-      const lazy = await talk(t, (server) => app.acceptLazily(server, server), conversation)
+      const lazy = await talk(t, (server) => app.acceptLazily(server, server, AT_ONCE), conversation)
       t.same({ ...lazy, hasStreams: true }, plain)
       t.equal(lazy.hasStreams, conversation.isForStreams === true, 'streams')
       t.ok(lazy.events.length > 0)
+      // A request's end may be told of before or after the next one's.
+      const later = await talk(t, (server) => app.acceptLazily(server, server, AT_END), conversation)
+      t.same({ ...later, events: later.events.toSorted() }, { ...lazy, events: lazy.events.toSorted() }, 'at the end of the turn')
     })
   }
 })
@@ -595,7 +605,7 @@ t.test('a client that takes what waits slowly is not silent', async (t) => {
   const taken: boolean[] = []
   const server = createServer(({ socket }) => { taken.push(socket.write('x'), socket.write('x'.repeat(16 * MIB))) })
   await once(server.listen(0, '127.0.0.1'), 'listening')
-  app.acceptLazily(server, server)
+  app.acceptLazily(server, server, AT_ONCE)
   const accepted = once(server, 'connection')
   const client = await connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port })
   const [socket] = await accepted as [Socket]
@@ -642,7 +652,7 @@ t.test('what cannot be read is closed', async (t) => {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const failed = new Promise<readonly [unknown, unknown]>((resolve) => takeHandles(server, (handle) => {
     handle.readStart = () => -107
-    const socket = new LazySocket(handle, app.inside as Inside) as unknown as Socket
+    const socket = new LazySocket(handle, app.inside as Inside, AT_ONCE) as unknown as Socket
     socket.on('error', (error) => { socket.on('close', (hadError) => resolve([error, hadError])) })
   }))
   const client = await connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port })

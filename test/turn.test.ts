@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { SliceReader } from '../src/plugins/slice-reader.ts'
-import { Presence, Turn } from '../src/turn.ts'
+import { MAX_HELD, Presence, Turn } from '../src/turn.ts'
 
 t.test('a turn', async (t) => {
   t.test('serves who waits in order, and no more than its share holds', async (t) => {
@@ -131,6 +131,86 @@ t.test('who is alone may take more of a turn than beside others', async (t) => {
       await nextTurn()
     }
   }
+})
+
+t.test('answers', async (t) => {
+  const presence = new Presence()
+  const turn = new Turn(60_000, { presence })
+  const sent: string[] = []
+  const answer = (name: string) => turn.answer({ send () { sent.push(name) } })
+  const take = () => sent.splice(0)
+
+  t.test('are sent at once where they come one at a time', async (t) => {
+    for (const name of ['a', 'b', 'c']) {
+      turn.begin(performance.now())
+      answer(name)
+      t.same(take(), [name])
+      await nextTurn()
+    }
+  })
+
+  t.test('are sent at the end of the turn, in their order, where more than one is served in it', async (t) => {
+    turn.begin(performance.now())
+    answer('a')
+    t.same(take(), ['a'], 'nobody knows yet')
+    for (const name of ['b', 'c']) {
+      turn.begin(performance.now())
+      answer(name)
+    }
+    t.same(take(), [])
+    await nextTurn()
+    t.same(take(), ['b', 'c'])
+    turn.begin(performance.now())
+    answer('d')
+    t.same(take(), [], 'as there was more than one in the turn before')
+    await nextTurn()
+    t.same(take(), ['d'])
+    await nextTurn()
+  })
+
+  t.test('are 32 at most', async (t) => {
+    const names = Array.from({ length: MAX_HELD + 2 }, (_, i) => String(i))
+    turn.begin(performance.now())
+    turn.begin(performance.now())
+    for (const name of names.slice(0, MAX_HELD - 1)) answer(name)
+    t.same(take(), [])
+    for (const name of names.slice(MAX_HELD - 1)) answer(name)
+    t.same(take(), names.slice(0, MAX_HELD), 'the next ones are held again')
+    await nextTurn()
+    t.same(take(), names.slice(MAX_HELD))
+    await nextTurn()
+  })
+
+  t.test('to who has waited are sent when nobody waits any more in this turn', async (t) => {
+    for (const name of ['a', 'b', 'c']) turn.wait({ onTurn: () => answer(name) })
+    await nextTurn()
+    t.same(take(), ['a', 'b', 'c'])
+    await nextTurn()
+  })
+
+  t.test('can be sent before that', async (t) => {
+    turn.begin(performance.now())
+    turn.begin(performance.now())
+    answer('a')
+    answer('b')
+    t.same(take(), [])
+    turn.sendHeld()
+    t.same(take(), ['a', 'b'])
+    await nextTurn()
+    t.same(take(), [], 'once')
+    await nextTurn()
+  })
+
+  t.test('are never held beside others', async (t) => {
+    presence.served++
+    turn.begin(performance.now())
+    await nextTurn()
+    for (const name of ['a', 'b', 'c']) {
+      turn.begin(performance.now())
+      answer(name)
+      t.same(take(), [name])
+    }
+  })
 })
 
 /** Notes the sizes of what it takes, and 'end' after each slice. */

@@ -162,7 +162,7 @@ export const http = fastifyPlugin(async function http (app) {
     const port = new TcpPort({
       // One HTTP server for all of them: Node.js documents its 'connection' event for that.
       onConnection: (socket) => server.emit('connection', socket),
-      onListening: (listener) => app.acceptLazily(listener, server, () => reading.direct.hasRoom),
+      onListening: (listener) => app.acceptLazily(listener, server, turn, () => reading.direct.hasRoom),
       onError: (err) => connections.failed(endpoint, err, 'accept failed'),
       noDelay: true,
       ...(index === 0 && { first: server })

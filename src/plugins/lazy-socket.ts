@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events'
 import { Socket, type Server } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
+import type { Turn } from '../turn.ts'
 import { systemError, type Handle, type Inside, type Request } from './handle.ts'
 import { standIn } from './stand-in.ts'
 
@@ -38,6 +39,9 @@ export class LazySocket {
   _parent = null
   timeout: number | undefined
   readonly #inside: Inside
+  readonly #turn: Pick<Turn, 'answer'>
+  /** Whether its turn has yet to send what was written. */
+  #isAnswering = false
   #isDestroyed = false
   /** The client's FIN has come. */
   #isAtEnd = false
@@ -55,9 +59,11 @@ export class LazySocket {
   #on: Listen | undefined
   #prependListener: Listen | undefined
 
-  constructor (handle: Handle, inside: Inside) {
+  /** @param turn in which what is written is sent. */
+  constructor (handle: Handle, inside: Inside, turn: Pick<Turn, 'answer'>) {
     ;(EventEmitter as unknown as (this: LazySocket) => void).call(this)
     this.#inside = inside
+    this.#turn = turn
     this._handle = handle
     handle[inside.owner] = this
     handle.onread = inside.onRead
@@ -93,7 +99,7 @@ export class LazySocket {
 
   uncork (): void {
     const state = this._writableState
-    if (state.corked > 0 && --state.corked === 0) this.#flush()
+    if (state.corked > 0 && --state.corked === 0) this.#answer()
   }
 
   write (data: unknown, encoding?: unknown, callback?: Callback | null): boolean {
@@ -106,9 +112,21 @@ export class LazySocket {
       this.#isLatin1 = isLatin1
     }
     if (callback) this.#callback = this.#callback ? both(this.#callback, callback) : callback
-    if (this._writableState.corked === 0) this.#flush()
+    if (this._writableState.corked === 0) this.#answer()
     // Perhaps of the streams by now.
     return !this._writableState.needDrain
+  }
+
+  #answer (): void {
+    if (this.#isAnswering) return
+    this.#isAnswering = true
+    // Not this: once it has streams it has no such method.
+    this.#turn.answer({ send: () => this.#send() })
+  }
+
+  #send (): void {
+    this.#isAnswering = false
+    if (this._writableState.corked === 0) this.#flush()
   }
 
   #flush (): void {

@@ -52,7 +52,8 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     if (isMulticastOrBroadcast(address)) return 'multicast or broadcast source'
   }
 
-  function onMessage ({ service, endpoint, sender, onSent }: Served, message: Buffer, from: RemoteInfo, now: number): void {
+  function onMessage (served: Served, message: Buffer, from: RemoteInfo, now: number): void {
+    const { service, endpoint } = served
     const address = unmapped(from.address)
     const peer = formatAddress(address, from.port)
     endpoint.total++
@@ -72,10 +73,13 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     }
     if (answer === undefined) return
     const reply = typeof answer === 'string' ? Buffer.from(answer) : answer
-    const reason = refusal(message, from, address) ??
-      (reply.length > message.length ? 'reply larger than request' : undefined) ??
-      (sender.unsentBytes > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
-    if (reason) return connections.refuse(endpoint, reason, peer)
+    const reason = refusal(message, from, address) ?? (reply.length > message.length ? 'reply larger than request' : undefined)
+    if (reason) connections.refuse(endpoint, reason, peer)
+    else turn.answer({ send: () => send(served, reply, from, peer) })
+  }
+
+  function send ({ endpoint, sender, onSent }: Served, reply: Uint8Array, from: RemoteInfo, peer: string): void {
+    if (sender.unsentBytes > MAX_UNSENT_BYTES) return connections.refuse(endpoint, 'send queue full', peer)
     sender.send(reply, from.port, from.address, feed.isWatched
       ? (error, bytes) => {
           onSent(error, bytes)
@@ -124,6 +128,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   }
 
   app.addHook('preClose', async () => {
+    turn.sendHeld()
     await Promise.all([...sockets.values()].map((socket) => new Promise<void>((resolve) => { socket.close(() => resolve()) })))
   })
 })

@@ -112,7 +112,7 @@ export class Turn {
    * wait for what they do in this turn, too; nor where they come one at a time: it would be there 4 µs later for nothing.
    */
   answer (answer: Answer): void {
-    if (this.#held.length === 0 && !this.#isGathering) return answer.send()
+    if (!this.#isGathering) return answer.send()
     this.#held.push(answer)
     if (this.#held.length >= MAX_HELD) this.sendHeld()
     else this.#askForNext()

@@ -2,13 +2,22 @@
 import { Socket } from 'node:net'
 import t from 'tap'
 import { AnswerBatch } from '../src/plugins/answer-batch.ts'
+import type { Answer } from '../src/turn.ts'
 
-/** A socket of the batch's clients: it keeps what is written to it, and says that so much of it is still on its way. */
+/** A turn in which answers are sent at once, and one that sends them when it is asked to. */
+const atOnce = () => ({ answer: (answer: Answer) => answer.send(), sendHeld () {} })
+function atEnd () {
+  const held: Answer[] = []
+  return { answer: (answer: Answer) => { held.push(answer) }, sendHeld () { for (const answer of held.splice(0)) answer.send() } }
+}
+
+/** A socket of the batch's clients: it keeps what is written to it, the memory and what was in it then, and says that so much of it is still on its way. */
 function client (batch: AnswerBatch) {
-  const raw = Object.assign(new Socket(), { chunks: [] as Buffer[], unsent: 0 })
+  const raw = Object.assign(new Socket(), { chunks: [] as Buffer[], received: '', unsent: 0 })
   Object.defineProperty(raw, 'writableLength', { get: () => raw.unsent })
   raw._write = (chunk: Buffer | string, _encoding, done) => {
     raw.chunks.push(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk))
+    raw.received += raw.chunks.at(-1)?.toString('latin1')
     done()
   }
   batch.watch(raw)
@@ -20,7 +29,7 @@ const textOf = ({ chunks }: Client) => Buffer.concat(chunks).toString('latin1')
 const add = (batch: AnswerBatch, raw: Socket, text: string) => batch.add(raw, text, Buffer.byteLength(text), false)
 
 t.test('answers of a slice are one write; other writes come after what waits', async (t) => {
-  const batch = new AnswerBatch()
+  const batch = new AnswerBatch(atOnce())
   const raw = client(batch)
   batch.begin(raw)
   t.ok(add(batch, raw, 'one'))
@@ -34,7 +43,7 @@ t.test('answers of a slice are one write; other writes come after what waits', a
 })
 
 t.test('only the client whose slice it is, and that keeps up, has its answers taken, and short ones', async (t) => {
-  const batch = new AnswerBatch()
+  const batch = new AnswerBatch(atOnce())
   const [raw, other] = [client(batch), client(batch)]
   t.notOk(add(batch, raw, 'before'))
   batch.begin(raw)
@@ -55,7 +64,7 @@ t.test('only the client whose slice it is, and that keeps up, has its answers ta
 })
 
 t.test('memory is used again, but for what is still on its way', async (t) => {
-  const batch = new AnswerBatch()
+  const batch = new AnswerBatch(atOnce())
   const [slow, quick] = [client(batch), client(batch)]
   const answer = (raw: Client, text: string) => {
     batch.begin(raw)
@@ -77,7 +86,7 @@ t.test('memory is used again, but for what is still on its way', async (t) => {
 })
 
 t.test('it is full before an answer has no room, and empty once that is written', async (t) => {
-  const batch = new AnswerBatch()
+  const batch = new AnswerBatch(atOnce())
   const raw = client(batch)
   batch.begin(raw)
   let count = 0
@@ -86,4 +95,82 @@ t.test('it is full before an answer has no room, and empty once that is written'
   batch.flush(raw)
   batch.end(raw)
   t.notOk(batch.isFull)
+})
+
+t.test('answers wait for the end of the turn, each client\'s in their order', async (t) => {
+  const turn = atEnd()
+  const batch = new AnswerBatch(turn)
+  const [raw, other] = [client(batch), client(batch)]
+  const slice = (raw: Client, ...texts: string[]) => {
+    batch.begin(raw)
+    for (const text of texts) t.ok(add(batch, raw, text))
+    batch.end(raw)
+  }
+  slice(raw, 'one', 'two')
+  slice(other, 'three')
+  t.equal(raw.received + other.received, '')
+  slice(raw, 'four')
+  t.equal(raw.received, '\x81\x03one\x81\x03two', 'a second slice in the same turn')
+  turn.sendHeld()
+  t.equal(raw.received, '\x81\x03one\x81\x03two\x81\x04four')
+  t.equal(other.received, '\x81\x05three')
+
+  slice(raw, 'five')
+  slice(other, 'six')
+  raw.write('other')
+  t.equal(raw.received.slice(-11), '\x81\x04fiveother', 'another write comes after them')
+  batch.begin(raw)
+  add(batch, raw, 'seven')
+  raw.write('other')
+  batch.end(raw)
+  t.equal(raw.received.slice(-12), '\x81\x05sevenother', 'in a slice, too')
+  other.end()
+  t.equal(other.received, '\x81\x05three\x81\x03six', 'and so does the FIN')
+  turn.sendHeld()
+  t.equal(other.received, '\x81\x05three\x81\x03six')
+
+  slice(raw, 'seven')
+  slice(raw, 'eight')
+  turn.sendHeld()
+  t.equal(raw.received.slice(-14), '\x81\x05seven\x81\x05eight', 'a second slice where nobody else has anything held')
+
+  slice(raw, 'nine')
+  raw.destroy()
+  t.doesNotThrow(() => turn.sendHeld())
+  t.notMatch(raw.received, 'nine', 'to who is gone nothing is sent')
+})
+
+t.test('memory in which something waits is not used again; with it full, all that waits is sent', async (t) => {
+  const turn = atEnd()
+  const batch = new AnswerBatch(turn)
+  const clients = Array.from({ length: 8 }, () => client(batch))
+  const last = clients.at(-1) as Client
+  for (const [i, raw] of clients.entries()) {
+    batch.begin(raw)
+    if (batch.isFull) batch.next(raw)
+    t.ok(add(batch, raw, String(i).repeat(2048)))
+    if (raw === last) t.ok(clients.every((one) => one === last || one.chunks.length === 1), 'they are sent')
+    else t.ok(clients.every(({ chunks }) => chunks.length === 0))
+    batch.end(raw)
+  }
+  t.equal(last.chunks.length, 0)
+  turn.sendHeld()
+  for (const [i, raw] of clients.entries()) t.ok(raw.received.slice(4) === String(i).repeat(2048))
+  const buffers = new Set(clients.map(({ chunks: [chunk] }) => chunk?.buffer))
+  t.equal(buffers.size, 1)
+
+  const [slow, quick] = [client(batch), client(batch)]
+  for (const raw of [slow, quick]) {
+    batch.begin(raw)
+    add(batch, raw, 'first')
+    batch.end(raw)
+  }
+  slow.unsent = 7
+  turn.sendHeld()
+  batch.begin(quick)
+  add(batch, quick, 'second')
+  batch.end(quick)
+  turn.sendHeld()
+  t.equal(textOf(slow), '\x81\x05first', 'nor if it is on its way')
+  t.equal(textOf(quick), '\x81\x05first\x81\x06second')
 })

@@ -284,7 +284,7 @@ function readerOf ({ turn = new Turn(1000), receiver = {}, onMessage = () => {} 
   const memory = Buffer.alloc(65_536)
   const frames = new FrameMemory()
   const socket = { isPaused: false, pause () {}, resume () {}, _receiver: receiver && { errored: null, ...receiver } } as unknown as WebSocket
-  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch(), memory), { turn, memory, frames, maxMessageBytes: MIB })
+  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch(turn), memory), { turn, memory, frames, maxMessageBytes: MIB })
   const messages: Buffer[] = []
   const given: Buffer[] = []
   reader.start(() => true, Buffer.alloc(0), {

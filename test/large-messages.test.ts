@@ -308,7 +308,8 @@ t.test('a client that is not to be read is not read, though ws reads on after it
     resume () { isPaused = false }
   } as unknown as WebSocket
   const memory = Buffer.alloc(65_536)
-  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch(), memory), { turn: new Turn(1), memory, frames: new FrameMemory(), maxMessageBytes: MIB })
+  const turn = new Turn(1)
+  const reader = new WebSocketReader(socket, raw, new WebSocketWriter(socket, raw, new AnswerBatch(turn), memory), { turn, memory, frames: new FrameMemory(), maxMessageBytes: MIB })
   reader.stop()
   t.ok(raw.isPaused())
   raw.resume()

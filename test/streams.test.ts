@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { BUFFER_BYTES, MAX_LENT, ReadMemory } from '../src/plugins/read-memory.ts'
 import { TcpReader } from '../src/plugins/tcp-reader.ts'
-import { Presence, Turn } from '../src/turn.ts'
+import { Presence, Turn, type Answer } from '../src/turn.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, onStreams, readAll, serverFor, settled, until, withInside, type TestServer } from './support.ts'
 
@@ -40,15 +40,41 @@ function frames (bytes: Buffer): string[] {
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `message ${i}`)
 const binary = (texts: readonly string[]) => texts.map((text) => `2:${text}`)
 
+/** From now on all answers are sent at the end of their turn, as where many come and nobody else is there. */
+function holdAnswers (t: Test): void {
+  const held = new WeakMap<Turn, Answer[]>()
+  t.intercept(Turn.prototype, 'sendHeld', {
+    value (this: Turn) {
+      const answers = held.get(this)
+      held.delete(this)
+      for (const answer of answers ?? []) answer.send()
+    }
+  })
+  t.intercept(Turn.prototype, 'answer', {
+    value (this: Turn, answer: Answer) {
+      const answers = held.get(this)
+      if (answers) return answers.push(answer)
+      held.set(this, [answer])
+      setImmediate(() => this.sendHeld())
+    }
+  })
+}
+
+async function holdingServer (t: Test): Promise<TestServer> {
+  holdAnswers(t)
+  return serverFor(t, SETTINGS)
+}
+
 for (const [title, start] of [
   ['into memory that is there', (t: Test) => serverFor(t, SETTINGS)],
+  ['into memory that is there, with answers at the end of the turn', holdingServer],
   ['into memory that is there, with TCP clients on streams', (t: Test) => onStreams(() => serverFor(t, SETTINGS))],
   ['as Node.js does it', (t: Test) => withUserBuffer(t, undefined)]
 ] as const) {
   t.test(`reading ${title}`, async (t) => {
     const server = await start(t)
     t.equal(isPlain(server), title === 'as Node.js does it')
-    t.equal(isOnStreams(server), title !== 'into memory that is there')
+    t.equal(isOnStreams(server), !['into memory that is there', 'into memory that is there, with answers at the end of the turn'].includes(title))
     const { target } = server
 
     t.test('a stream comes back whole and in order, whatever its pieces, and after a FIN', async (t) => {

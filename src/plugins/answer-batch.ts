@@ -1,5 +1,6 @@
 /** Short answers to one slice of messages, put together as frames in one piece of memory: ws writes two buffers for each of them. */
 import { Socket } from 'node:net'
+import type { Turn } from '../turn.ts'
 import { FIN_BINARY, FIN_TEXT } from './frame-head.ts'
 
 /** What is sent at once, and what a client that stops reading holds of memory for it. */
@@ -10,20 +11,34 @@ const MAX_ANSWER_BYTES = 2048
 const MAX_ANSWER_HEAD_BYTES = 4
 const TWO_BYTES_FOLLOW = 126
 
+/** Where a client's answers of a slice that is over wait for the turn's end. */
+interface Held { readonly from: number, readonly to: number }
+
 /** A socket that knows where its answers wait. */
-type BatchedSocket = Socket & { batch?: AnswerBatch }
+type BatchedSocket = Socket & { batch?: AnswerBatch, held?: Held | undefined }
 
 /** One is enough for all clients: their slices come one after another. */
 export class AnswerBatch {
-  #raw: Socket | undefined
+  readonly #turn: Pick<Turn, 'answer' | 'sendHeld'>
+  /** Whose slice it is. */
+  #raw: BatchedSocket | undefined
   #memory: Buffer | undefined
-  /** What is not written yet begins and ends here. */
+  /** What is not written yet of the slice at hand begins and ends here. */
   #from = 0
   #to = 0
+  /** How many clients have something held. */
+  #held = 0
+  /** Whether the system has not taken all that was written from this memory. */
+  #isOnItsWay = false
 
-  /** To be called once for each client: whatever else is written to it, by ws too, comes after the answers that wait. */
+  /** @param turn in which the answers are sent. */
+  constructor (turn: Pick<Turn, 'answer' | 'sendHeld'>) {
+    this.#turn = turn
+  }
+
+  /** To be called once for each client: whatever else is written to it, by ws too, and the FIN come after the answers that wait. */
   watch (raw: Socket): void {
-    Object.assign(raw, { batch: this, write: writeInOrder })
+    Object.assign(raw, { batch: this, write: writeInOrder, end: endInOrder })
   }
 
   /** A client's slice begins. One that is behind has its answers written as they come: each such client would keep all of this memory. */
@@ -59,31 +74,71 @@ export class AnswerBatch {
     return true
   }
 
-  /** Writes the client's answers that wait. */
-  flush (raw: Socket): void {
-    if (raw !== this.#raw || !this.#memory || this.#from === this.#to) return
-    const frames = this.#memory.subarray(this.#from, this.#to)
+  /** Writes the client's answers that wait, those of a slice before this one first. */
+  flush (raw: BatchedSocket): void {
+    this.#sendHeld(raw)
+    if (raw !== this.#raw || this.#from === this.#to) return
+    const held = { from: this.#from, to: this.#to }
     this.#from = this.#to
-    Socket.prototype.write.call(raw, frames)
+    this.#write(raw, held)
   }
 
-  /** As `end`, and the slice goes on. */
-  next (raw: Socket): void {
+  /** Makes room: all that waits is written, and the slice goes on. */
+  next (raw: BatchedSocket): void {
+    this.#turn.sendHeld()
+    this.flush(raw)
     if (raw !== this.#raw) return
     this.end(raw)
     this.begin(raw)
   }
 
-  /** The slice is over, and what was flushed has been given to the system: the memory is used again, unless a part is still on its way. */
-  end (raw: Socket): void {
+  /** The slice is over: what waits is sent in its turn. */
+  end (raw: BatchedSocket): void {
     if (raw !== this.#raw) return
-    if (this.#to > 0 && raw.writableLength > 0) this.#memory = undefined
-    this.#from = this.#to = 0
+    if (this.#from < this.#to) this.#sendHeld(raw)
     this.#raw = undefined
+    this.#note(raw)
+    if (this.#from === this.#to) return this.#useAgain()
+    raw.held = { from: this.#from, to: this.#to }
+    this.#from = this.#to
+    this.#held++
+    this.#turn.answer({ send: () => this.#sendHeld(raw) })
+  }
+
+  #sendHeld (raw: BatchedSocket): void {
+    const { held } = raw
+    if (!held) return
+    raw.held = undefined
+    this.#held--
+    this.#write(raw, held)
+    this.#note(raw)
+    this.#useAgain()
+  }
+
+  #write (raw: Socket, { from, to }: Held): void {
+    if (!raw.destroyed) Socket.prototype.write.call(raw, (this.#memory as Buffer).subarray(from, to))
+  }
+
+  /** To be called after what was written is no longer corked. */
+  #note (raw: Socket): void {
+    if (this.#to > 0 && raw.writableLength > 0) this.#isOnItsWay = true
+  }
+
+  /** The memory is used again where nothing waits in it, unless a part of it is still on its way. */
+  #useAgain (): void {
+    if (this.#held > 0 || this.#raw) return
+    if (this.#isOnItsWay) this.#memory = undefined
+    this.#isOnItsWay = false
+    this.#from = this.#to = 0
   }
 }
 
 function writeInOrder (this: BatchedSocket, ...args: Parameters<Socket['write']>): boolean {
   this.batch?.flush(this)
   return Reflect.apply(Socket.prototype.write, this, args) as boolean
+}
+
+function endInOrder (this: BatchedSocket, ...args: Parameters<Socket['end']>): Socket {
+  this.batch?.flush(this)
+  return Reflect.apply(Socket.prototype.end, this, args) as Socket
 }

@@ -29,11 +29,13 @@ export class WebSocketWriter {
     this.#batch.begin(this.#raw)
   }
 
-  /** The slice is over: what was answered is sent. */
+  /** The slice is over: what was answered is sent, in its turn. */
   end (): void {
     this.#isInSlice = false
-    this.#batch.flush(this.#raw)
-    this.#uncork()
+    if (this.#isCorked) {
+      this.#batch.flush(this.#raw)
+      this.#uncork()
+    }
     this.#batch.end(this.#raw)
   }
 

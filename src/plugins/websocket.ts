@@ -43,7 +43,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     frames: new FrameMemory(),
     maxMessageBytes: config.websocket.maxMessageBytes
   }
-  const batch = new AnswerBatch()
+  const batch = new AnswerBatch(turn)
   const runner: WebSocketRunner = {
     limits: config.websocket,
     onClosed (session) {

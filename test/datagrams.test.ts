@@ -61,6 +61,38 @@ t.test('a flood of datagrams has its share of a turn, and the rest waits for the
   t.notOk(server.log.some(({ msg }) => msg.startsWith('this Node.js has no way to stop')))
 })
 
+t.test('beside others a port is read every second turn if they are quick, and else in each', async (t) => {
+  const { app, endpoint, target } = await serverFor(t, { PROFILE: 'bench' })
+  const echo = endpoint('udp-echo')
+  const sender = createSocket('udp4')
+  t.teardown(() => sender.close())
+  sender.connect(target('udp-echo').port, '127.0.0.1')
+  await once(sender, 'connect')
+  const { now } = performance
+  t.teardown(() => { performance.now = now })
+  for (const [title, othersMs, isEverySecond] of [['quick', 0, true], ['slow', 2 * SHARE_MS, false]] as const) {
+    app.presence.served++
+    sender.send('somebody else is there')
+    const before = echo.total
+    await until(() => echo.total === before + 1, 'it is served')
+    // A datagram takes a share; whatever else asks, in this turn or in the next, does so after as long as others take.
+    let asked = 0
+    performance.now = () => echo.total * SHARE_MS + asked++ * othersMs
+    for (let i = 0; i < 6; i++) sender.send(String(i))
+    const served: number[] = []
+    for (let last = echo.total; echo.total < before + 7; last = echo.total) {
+      if (served.length > 1000) throw new Error('they do not come')
+      await nextTurn()
+      served.push(echo.total - last)
+    }
+    performance.now = now
+    const first = served.findIndex((count) => count > 0)
+    const turns = served.slice(first)
+    t.ok(turns.length > 2, `served in each turn: ${served.join(' ')}`)
+    t.ok(turns.every((count, i) => (count === 0) === (isEverySecond && i % 2 === 1)), title)
+  }
+})
+
 t.test('where Node.js has no way to stop a socket all is served at once', async (t) => {
   const handle = methods()
   const { recvStop } = handle

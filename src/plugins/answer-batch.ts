@@ -116,7 +116,7 @@ export class AnswerBatch {
   }
 
   #write (raw: Socket, { from, to }: Held): void {
-    if (!raw.destroyed) Socket.prototype.write.call(raw, (this.#memory as Buffer).subarray(from, to))
+    Socket.prototype.write.call(raw, (this.#memory as Buffer).subarray(from, to))
   }
 
   /** To be called after what was written is no longer corked. */

@@ -91,7 +91,16 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   function serve (service: UdpService, endpoint: Endpoint): void {
     const socket = socketFor(config.host)
     let pause: Pause | undefined
-    const waiter = { onTurn () { pause?.start() } }
+    let stoppedAt = 0
+    const start = () => { pause?.start() }
+    const waiter = {
+      onTurn () {
+        // The system tells of this port first in each turn. Who was answered behind its datagrams asks again while the next ones are read,
+        // and was served every second turn: 0.7 ms, with a turn in between 0.35. Not where others take their time: they would have two.
+        if (turn.isAlone || performance.now() - stoppedAt > SHARE_MS) start()
+        else setImmediate(start)
+      }
+    }
     const served: Served = {
       service,
       endpoint,
@@ -108,6 +117,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       onMessage(served, message, from, now)
       if (!pause || !turn.isOver) return
       pause.stop()
+      stoppedAt = performance.now()
       turn.wait(waiter)
     })
     sockets.set(endpoint, socket)

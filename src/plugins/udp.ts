@@ -97,7 +97,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
       onTurn () {
         // The system tells of this port first in each turn. Who was answered behind its datagrams asks again while the next ones are read,
         // and was served every second turn: 0.7 ms, with a turn in between 0.35. Not where others take their time: they would have two.
-        if (turn.isAlone || performance.now() - stoppedAt > SHARE_MS) start()
+        if (performance.now() - stoppedAt > SHARE_MS) start()
         else setImmediate(start)
       }
     }

@@ -62,7 +62,7 @@ export interface UdpService extends Description {
   readonly transport: 'udp'
   readonly ports: readonly number[]
   /**
-   * Returns the reply, or nothing. A reply larger than its request is dropped.
+   * Returns the reply, or nothing. Its bytes may be sent a moment later. A reply larger than its request is dropped.
    * `log` writes one line to the log, bounded and with control characters escaped.
    */
   onMessage(message: Buffer, from: Peer, log: (text: string) => void): Uint8Array | string | void

@@ -173,4 +173,10 @@ t.test('memory in which something waits is not used again; with it full, all tha
   turn.sendHeld()
   t.equal(textOf(slow), '\x81\x05first', 'nor if it is on its way')
   t.equal(textOf(quick), '\x81\x05first\x81\x06second')
+  batch.begin(quick)
+  add(batch, quick, 'third')
+  batch.end(quick)
+  turn.sendHeld()
+  const [, second, third] = quick.chunks
+  t.ok(second && third && second.buffer === third.buffer && second.byteOffset === third.byteOffset, 'and then it is used again')
 })

@@ -476,6 +476,29 @@ const CONVERSATIONS: readonly Conversation[] = [
     isForStreams: true
   },
   {
+    title: 'a connection that is closed as an idle one as soon as its answer has ended',
+    prepare: (server) => { server.on('request', () => process.nextTick(() => server.closeIdleConnections())) },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'a connection that is destroyed as soon as its answer has ended',
+    answer ({ url, socket }, response) {
+      response.end(url)
+      socket.destroy()
+    },
+    act: (client) => { client.write(KEEP) }
+  },
+  {
+    title: 'a long answer to a connection that is destroyed as soon as that has ended',
+    answer ({ socket }, response) {
+      response.end('x'.repeat(16 * MIB))
+      socket.destroy()
+    },
+    isRace: true,
+    act: (client) => { client.write(KEEP) },
+    isForStreams: true
+  },
+  {
     title: 'a client that sends more while its last answer goes out',
     answer ({ url, socket }, response) {
       response.end(url)
@@ -574,6 +597,23 @@ t.test('conversations', async (t) => {
       t.same({ ...later, events: later.events.toSorted() }, { ...lazy, events: lazy.events.toSorted() }, 'at the end of the turn')
     })
   }
+})
+
+t.test('who was answered before the end of the server has the answer', async (t) => {
+  const { app, target } = await serverFor(t, { PROFILE: 'bench' })
+  const clients = await Promise.all(Array.from({ length: 12 }, () => connect(target('http'))))
+  const answers: string[] = clients.map(() => '')
+  for (const [i, client] of clients.entries()) client.on('data', (data) => { answers[i] += String(data) }).on('error', () => {})
+  const asked = new Promise<void>((resolve) => {
+    let requests = 0
+    app.server.on('request', () => {
+      if (++requests === 8) app.close().then(resolve, () => {})
+    })
+  })
+  for (const client of clients) client.write(KEEP.replace('/kept', '/healthz'))
+  await asked
+  await until(() => clients.every(({ closed }) => closed), 'they are gone')
+  t.ok(answers.filter((answer) => answer.startsWith('HTTP/1.1 ')).length >= 8)
 })
 
 t.test('Nagle\'s algorithm is switched off before a second answer, and with the streams', async (t) => {

@@ -28,7 +28,7 @@ export class AnswerBatch {
   #to = 0
   /** How many clients have something held. */
   #held = 0
-  /** Whether the system has not taken all that was written from this memory. */
+  /** Whether the system may not have taken all that was written from this memory. */
   #isOnItsWay = false
 
   /** @param turn in which the answers are sent. */
@@ -83,9 +83,9 @@ export class AnswerBatch {
     this.#write(raw, held)
   }
 
-  /** Makes room: all that waits is written, and the slice goes on. */
+  /** What waits is written, of all clients where the memory is full, and the slice goes on. */
   next (raw: BatchedSocket): void {
-    this.#turn.sendHeld()
+    if (this.isFull) this.#turn.sendHeld()
     this.flush(raw)
     if (raw !== this.#raw) return
     this.end(raw)

@@ -120,6 +120,7 @@ export class LazySocket {
   #answer (): void {
     if (this.#isAnswering) return
     this.#isAnswering = true
+    // Until it is sent, Node.js takes the request for one that is being answered, as where the system has not taken all of an answer.
     // Not this: once it has streams it has no such method.
     this.#turn.answer({ send: () => this.#send() })
   }
@@ -195,6 +196,15 @@ export class LazySocket {
   /** Also called by Node.js, where it cannot read. */
   destroy (error?: Error | null): this {
     if (this.#isDestroyed) return this
+    if (this.#isAnswering && !error) {
+      // Answered is answered: Node.js takes a connection for idle whose answer has ended.
+      this.#send()
+      if (!(this instanceof LazySocket)) {
+        (this as Socket).destroy()
+        return this
+      }
+      if (this.#isDestroyed) return this
+    }
     const handle = this._handle as Handle
     if (this.timeout) setTimeout.call(this as unknown as Socket, 0)
     this.#isDestroyed = true

@@ -43,9 +43,9 @@ export class Turn {
   /** Of all that was served, what was this protocol's, and what was not. */
   #ownServed = 0
   #othersServed = 0
-  /** What was this protocol's when this turn began, and when the turn before it did. */
+  /** What was this protocol's when this turn began, and whether it served more than one in the turn before it. */
   #ownServedBefore = 0
-  #ownServedBeforeThat = 0
+  #hadMany = false
   readonly #held: Answer[] = []
   /** Turns of this protocol in which nobody else was served. */
   #quietTurns = QUIET_TURNS
@@ -113,14 +113,14 @@ export class Turn {
    * they come one at a time: it would be there 4 µs later for nothing.
    */
   answer (answer: Answer): void {
-    if (!this.#isGathering) return answer.send()
+    if (!this.isAlone || !(this.#hasMany || this.#hadMany)) return answer.send()
     this.#held.push(answer)
     if (this.#held.length >= MAX_HELD) this.sendHeld()
     else this.#askForNext()
   }
 
-  get #isGathering (): boolean {
-    return this.isAlone && (this.#ownServed - this.#ownServedBefore > 1 || this.#ownServedBefore - this.#ownServedBeforeThat > 1)
+  get #hasMany (): boolean {
+    return this.#ownServed - this.#ownServedBefore > 1
   }
 
   /** Sends what is held. */
@@ -144,7 +144,7 @@ export class Turn {
     const others = this.#presence.served - this.#ownServed
     this.#quietTurns = others === this.#othersServed ? this.#quietTurns + 1 : 0
     this.#othersServed = others
-    this.#ownServedBeforeThat = this.#ownServedBefore
+    this.#hadMany = this.#hasMany
     this.#ownServedBefore = this.#ownServed
   }
 

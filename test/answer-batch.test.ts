@@ -2,13 +2,13 @@
 import { Socket } from 'node:net'
 import t from 'tap'
 import { AnswerBatch } from '../src/plugins/answer-batch.ts'
-import type { Answer } from '../src/turn.ts'
+import { Turn, type Answer } from '../src/turn.ts'
 
-/** A turn in which answers are sent at once, and one that sends them when it is asked to. */
-const atOnce = () => ({ answer: (answer: Answer) => answer.send(), sendHeld () {} })
-function atEnd () {
-  const held: Answer[] = []
-  return { answer: (answer: Answer) => { held.push(answer) }, sendHeld () { for (const answer of held.splice(0)) answer.send() } }
+/** Sends all answers when it is asked to. */
+class HoldingTurn extends Turn {
+  readonly #all: Answer[] = []
+  override answer (answer: Answer): void { this.#all.push(answer) }
+  override sendHeld (): void { for (const answer of this.#all.splice(0)) answer.send() }
 }
 
 /** A socket of the batch's clients: it keeps what is written to it, the memory and what was in it then, and says that so much of it is still on its way. */
@@ -29,7 +29,7 @@ const textOf = ({ chunks }: Client) => Buffer.concat(chunks).toString('latin1')
 const add = (batch: AnswerBatch, raw: Socket, text: string) => batch.add(raw, text, Buffer.byteLength(text), false)
 
 t.test('answers of a slice are one write; other writes come after what waits', async (t) => {
-  const batch = new AnswerBatch(atOnce())
+  const batch = new AnswerBatch(new Turn(0))
   const raw = client(batch)
   batch.begin(raw)
   t.ok(add(batch, raw, 'one'))
@@ -43,7 +43,7 @@ t.test('answers of a slice are one write; other writes come after what waits', a
 })
 
 t.test('only the client whose slice it is, and that keeps up, has its answers taken, and short ones', async (t) => {
-  const batch = new AnswerBatch(atOnce())
+  const batch = new AnswerBatch(new Turn(0))
   const [raw, other] = [client(batch), client(batch)]
   t.notOk(add(batch, raw, 'before'))
   batch.begin(raw)
@@ -64,7 +64,7 @@ t.test('only the client whose slice it is, and that keeps up, has its answers ta
 })
 
 t.test('memory is used again, but for what is still on its way', async (t) => {
-  const batch = new AnswerBatch(atOnce())
+  const batch = new AnswerBatch(new Turn(0))
   const [slow, quick] = [client(batch), client(batch)]
   const answer = (raw: Client, text: string) => {
     batch.begin(raw)
@@ -86,7 +86,7 @@ t.test('memory is used again, but for what is still on its way', async (t) => {
 })
 
 t.test('it is full before an answer has no room, and empty once that is written', async (t) => {
-  const batch = new AnswerBatch(atOnce())
+  const batch = new AnswerBatch(new Turn(0))
   const raw = client(batch)
   batch.begin(raw)
   let count = 0
@@ -98,7 +98,7 @@ t.test('it is full before an answer has no room, and empty once that is written'
 })
 
 t.test('answers wait for the end of the turn, each client\'s in their order', async (t) => {
-  const turn = atEnd()
+  const turn = new HoldingTurn(0)
   const batch = new AnswerBatch(turn)
   const [raw, other] = [client(batch), client(batch)]
   const slice = (raw: Client, ...texts: string[]) => {
@@ -141,7 +141,7 @@ t.test('answers wait for the end of the turn, each client\'s in their order', as
 })
 
 t.test('memory in which something waits is not used again; with it full, all that waits is sent', async (t) => {
-  const turn = atEnd()
+  const turn = new HoldingTurn(0)
   const batch = new AnswerBatch(turn)
   const clients = Array.from({ length: 8 }, () => client(batch))
   const last = clients.at(-1) as Client

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
 import { takeHandles, type Inside } from '../src/plugins/handle.ts'
 import { LazySocket } from '../src/plugins/lazy-socket.ts'
-import type { Turn } from '../src/turn.ts'
+import { Turn, type Answer } from '../src/turn.ts'
 import { connect, connectBoth, forThose, handshake, readAll, serverFor, streamsMade, until, withInside, type TestServer } from './support.ts'
 
 const HOST = 'Host: oneloop\r\n'
@@ -569,9 +569,11 @@ const CONVERSATIONS: readonly Conversation[] = [
   }
 ]
 
-/** Answers are sent at once, or at the end of the turn. */
-const AT_ONCE: Pick<Turn, 'answer'> = { answer: (answer) => answer.send() }
-const AT_END: Pick<Turn, 'answer'> = { answer: (answer) => { setImmediate(() => answer.send()) } }
+/** Answers are sent at once, as nothing is begun in it, or at the end of the turn. */
+const AT_ONCE = new Turn(0)
+const AT_END = new class extends Turn {
+  override answer (answer: Answer): void { setImmediate(() => answer.send()) }
+}(0)
 
 t.test('conversations', async (t) => {
   const { app } = await serverFor(t)

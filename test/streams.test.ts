@@ -60,21 +60,25 @@ function holdAnswers (t: Test): void {
   })
 }
 
-async function holdingServer (t: Test): Promise<TestServer> {
-  holdAnswers(t)
-  return serverFor(t, SETTINGS)
+interface Way { readonly start: (t: Test) => Promise<TestServer>, readonly plain?: true, readonly onStreams?: true }
+const inMemory = (t: Test) => serverFor(t, SETTINGS)
+const WAYS: Readonly<Record<string, Way>> = {
+  'into memory that is there': { start: inMemory },
+  'into memory that is there, with answers at the end of the turn': {
+    start (t) {
+      holdAnswers(t)
+      return inMemory(t)
+    }
+  },
+  'into memory that is there, with TCP clients on streams': { start: (t) => onStreams(() => inMemory(t)), onStreams: true },
+  'as Node.js does it': { start: (t) => withUserBuffer(t, undefined), plain: true, onStreams: true }
 }
 
-for (const [title, start] of [
-  ['into memory that is there', (t: Test) => serverFor(t, SETTINGS)],
-  ['into memory that is there, with answers at the end of the turn', holdingServer],
-  ['into memory that is there, with TCP clients on streams', (t: Test) => onStreams(() => serverFor(t, SETTINGS))],
-  ['as Node.js does it', (t: Test) => withUserBuffer(t, undefined)]
-] as const) {
+for (const [title, way] of Object.entries(WAYS)) {
   t.test(`reading ${title}`, async (t) => {
-    const server = await start(t)
-    t.equal(isPlain(server), title === 'as Node.js does it')
-    t.equal(isOnStreams(server), !['into memory that is there', 'into memory that is there, with answers at the end of the turn'].includes(title))
+    const server = await way.start(t)
+    t.equal(isPlain(server), way.plain === true)
+    t.equal(isOnStreams(server), way.onStreams === true)
     const { target } = server
 
     t.test('a stream comes back whole and in order, whatever its pieces, and after a FIN', async (t) => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
-import type { Turn } from '../turn.ts'
+import { Turn } from '../turn.ts'
 import { takeHandles, type Handle, type Inside } from './handle.ts'
 import { LazySocket } from './lazy-socket.ts'
 import { LARGE_BYTES, tryOut } from './trial.ts'
@@ -19,13 +19,11 @@ declare module 'fastify' {
  * @param turn HTTP's.
  * @param isWanted whether it does so for the next one.
  */
-export type AcceptLazily = (server: Server, http: Server, turn: Pick<Turn, 'answer'>, isWanted?: () => boolean) => void
+export type AcceptLazily = (server: Server, http: Server, turn: Turn, isWanted?: () => boolean) => void
 
 const acceptBy = (inside: Inside): AcceptLazily => (server, http, turn, isWanted) => {
   takeHandles(server, (handle) => http.emit('connection', new LazySocket(handle, inside, turn)), isWanted)
 }
-
-const AT_ONCE: Pick<Turn, 'answer'> = { answer: (answer) => answer.send() }
 
 /**
  * Whether Node.js's HTTP server takes such a socket for what it is, with its streams and without: two requests, answers of text and of
@@ -37,10 +35,12 @@ async function works (inside: Inside, host: string): Promise<boolean> {
     response.end(url === '/text' ? long : url === '/bytes' ? Buffer.from(long) : url, url === '/two' ? 'latin1' : 'utf8')
   })
   const sockets: Socket[] = []
+  // Nothing is begun in it, so it sends all answers at once.
+  const turn = new Turn(0)
   return await tryOut(server, host, async ({ signal, connect, rest, guarded }) => {
     const tried: Inside = { ...inside, onRead: guarded(inside.onRead) }
     takeHandles(server, guarded((handle: Handle) => {
-      const socket = new LazySocket(handle, tried, AT_ONCE) as unknown as ServerSocket
+      const socket = new LazySocket(handle, tried, turn) as unknown as ServerSocket
       sockets.push(socket)
       // Whatever Node.js calls by itself.
       Object.assign(socket, {

@@ -1,4 +1,4 @@
-/** Short answers to one slice of messages, put together as frames in one piece of memory: ws writes two buffers for each of them. */
+/** Short answers to slices of messages, put together as frames in one piece of memory until they are sent: ws writes two buffers for each of them. */
 import { Socket } from 'node:net'
 import type { Turn } from '../turn.ts'
 import { FIN_BINARY, FIN_TEXT } from './frame-head.ts'
@@ -19,7 +19,7 @@ type BatchedSocket = Socket & { batch?: AnswerBatch, held?: Held | undefined }
 
 /** One is enough for all clients: their slices come one after another. */
 export class AnswerBatch {
-  readonly #turn: Pick<Turn, 'answer' | 'sendHeld'>
+  readonly #turn: Turn
   /** Whose slice it is. */
   #raw: BatchedSocket | undefined
   #memory: Buffer | undefined
@@ -27,12 +27,12 @@ export class AnswerBatch {
   #from = 0
   #to = 0
   /** How many clients have something held. */
-  #held = 0
+  #heldCount = 0
   /** Whether the system may not have taken all that was written from this memory. */
   #isOnItsWay = false
 
   /** @param turn in which the answers are sent. */
-  constructor (turn: Pick<Turn, 'answer' | 'sendHeld'>) {
+  constructor (turn: Turn) {
     this.#turn = turn
   }
 
@@ -78,15 +78,14 @@ export class AnswerBatch {
   flush (raw: BatchedSocket): void {
     this.#sendHeld(raw)
     if (raw !== this.#raw || this.#from === this.#to) return
-    const held = { from: this.#from, to: this.#to }
+    const from = this.#from
     this.#from = this.#to
-    this.#write(raw, held)
+    this.#write(raw, from, this.#to)
   }
 
-  /** What waits is written, of all clients where the memory is full, and the slice goes on. */
+  /** To be called after `flush`, and the slice goes on. Where it `isFull`, what waits of all clients is written. */
   next (raw: BatchedSocket): void {
     if (this.isFull) this.#turn.sendHeld()
-    this.flush(raw)
     if (raw !== this.#raw) return
     this.end(raw)
     this.begin(raw)
@@ -95,13 +94,14 @@ export class AnswerBatch {
   /** The slice is over: what waits is sent in its turn. */
   end (raw: BatchedSocket): void {
     if (raw !== this.#raw) return
+    // Of a slice before this one; and as long as this one is not over, its memory is not used again.
     if (this.#from < this.#to) this.#sendHeld(raw)
     this.#raw = undefined
-    this.#note(raw)
+    this.#noteUnsent(raw)
     if (this.#from === this.#to) return this.#useAgain()
     raw.held = { from: this.#from, to: this.#to }
     this.#from = this.#to
-    this.#held++
+    this.#heldCount++
     this.#turn.answer({ send: () => this.#sendHeld(raw) })
   }
 
@@ -109,24 +109,24 @@ export class AnswerBatch {
     const { held } = raw
     if (!held) return
     raw.held = undefined
-    this.#held--
-    this.#write(raw, held)
-    this.#note(raw)
+    this.#heldCount--
+    this.#write(raw, held.from, held.to)
+    this.#noteUnsent(raw)
     this.#useAgain()
   }
 
-  #write (raw: Socket, { from, to }: Held): void {
+  #write (raw: Socket, from: number, to: number): void {
     Socket.prototype.write.call(raw, (this.#memory as Buffer).subarray(from, to))
   }
 
   /** To be called after what was written is no longer corked. */
-  #note (raw: Socket): void {
+  #noteUnsent (raw: Socket): void {
     if (this.#to > 0 && raw.writableLength > 0) this.#isOnItsWay = true
   }
 
   /** The memory is used again where nothing waits in it, unless a part of it is still on its way. */
   #useAgain (): void {
-    if (this.#held > 0 || this.#raw) return
+    if (this.#heldCount > 0 || this.#raw) return
     if (this.#isOnItsWay) this.#memory = undefined
     this.#isOnItsWay = false
     this.#from = this.#to = 0

@@ -39,7 +39,7 @@ export class LazySocket {
   _parent = null
   timeout: number | undefined
   readonly #inside: Inside
-  readonly #turn: Pick<Turn, 'answer'>
+  readonly #turn: Turn
   /** Whether its turn has yet to send what was written. */
   #isAnswering = false
   #isDestroyed = false
@@ -60,7 +60,7 @@ export class LazySocket {
   #prependListener: Listen | undefined
 
   /** @param turn in which what is written is sent. */
-  constructor (handle: Handle, inside: Inside, turn: Pick<Turn, 'answer'>) {
+  constructor (handle: Handle, inside: Inside, turn: Turn) {
     ;(EventEmitter as unknown as (this: LazySocket) => void).call(this)
     this.#inside = inside
     this.#turn = turn
@@ -120,8 +120,8 @@ export class LazySocket {
   #answer (): void {
     if (this.#isAnswering) return
     this.#isAnswering = true
-    // Until it is sent, Node.js takes the request for one that is being answered, as where the system has not taken all of an answer.
-    // Not this: once it has streams it has no such method.
+    // Until then Node.js takes the request for one that is being answered, as where the system has not taken all of an answer. By then
+    // this may have streams, and be of another class.
     this.#turn.answer({ send: () => this.#send() })
   }
 
@@ -197,7 +197,7 @@ export class LazySocket {
   destroy (error?: Error | null): this {
     if (this.#isDestroyed) return this
     if (this.#isAnswering && !error) {
-      // Answered is answered: Node.js takes a connection for idle whose answer has ended.
+      // What was answered is sent: Node.js destroys a connection as an idle one once its answer has ended, sent or not.
       this.#send()
       if (!(this instanceof LazySocket)) {
         (this as Socket).destroy()

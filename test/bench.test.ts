@@ -117,26 +117,35 @@ for (const generator of GENERATORS) {
   })
 }
 
-/** A run in which oneloop costs `ratio` times what its peer does. */
-function runOf (name: string, ratio: number, errors = 0): ScenarioRun {
+/** A run in which an operation of oneloop's costs `cost`, and those of its peers what is said. */
+function runOf (name: string, cost: number, errors = 0, peers: Readonly<Record<string, number>> = { node: 1 }): ScenarioRun {
   const scenario = scenarios.find((one) => one.name === name)
   if (!scenario) throw new Error(`no scenario ${name}`)
   const parts: Record<string, LoadResult> = {}
   const measured = (target: string, cpuUsPerOperation: number): Measured =>
     ({ target, round: 0, parts, operationsPerSecond: 1, cpuUsPerOperation, serverCpu: 1, generatorCpu: 0.5, residentKb: 1, errors: target === 'oneloop' ? errors : 0, lost: 0 })
-  return { scenario, measured: [measured('oneloop', ratio), measured('node', 1)], failures: {}, others: [], notes: [] }
+  return { scenario, measured: [measured('oneloop', cost), ...Object.entries(peers).map(([peer, cost]) => measured(peer, cost))], failures: {}, others: [], notes: [] }
 }
 
 t.test('the check fails on a ratio that is over 1.5 times the expected one in every round, on an error, and on nothing', async (t) => {
-  const expected = { peer: 'node', ratios: { 'tcp-64k': 0.4 } }
+  const expected = { node: { 'tcp-64k': 0.4 } }
   t.equal(check([runOf('tcp-64k', 0.59)], expected).isRight, true)
   t.equal(check([runOf('tcp-64k', 0.61)], expected).isRight, false)
-  t.match(check([runOf('tcp-64k', 0.61)], expected).lines, [/FAILED +tcp-64k: 0\.61 × node \(0\.61 in the best round\), expected 0\.40, at most 0\.60/, 'bench: 0 passed, 1 failed'])
+  t.match(check([runOf('tcp-64k', 0.61)], expected).lines, [/FAILED +tcp-64k: 0\.61 × node \(0\.61 in the best round; at most 0\.60\)$/, 'bench: 0 passed, 1 failed'])
   const noisy = { ...runOf('tcp-64k', 9), measured: [...runOf('tcp-64k', 9).measured, ...runOf('tcp-64k', 0.5).measured.map((one) => ({ ...one, round: 1 }))] }
   t.equal(check([noisy], expected).isRight, true, 'one round of two')
   t.equal(check([runOf('tcp-64k', 0.4, 1)], expected).isRight, false, 'a wrong byte')
   t.equal(check([{ ...runOf('tcp-64k', 0.4), measured: [], failures: { oneloop: 'did not start' } }], expected).isRight, false, 'not measured')
   t.equal(check([runOf('udp-64', 9)], expected).isRight, true, 'nothing is expected')
+})
+
+t.test('the check fails only what is out against every peer that was measured', async (t) => {
+  const expected = { node: { 'tcp-64k': 0.4 }, c: { 'tcp-64k': 1 } }
+  const besides = (c: number) => check([runOf('tcp-64k', 0.8, 0, { node: 1, c })], expected)
+  t.equal(check([runOf('tcp-64k', 0.8)], expected).isRight, false, 'there is no c')
+  t.equal(besides(0.6).isRight, true, 'a bare Node.js that is cheap today: 0.8 × node, 1.33 × c')
+  t.equal(besides(0.5).isRight, false, '1.6 × c')
+  t.match(besides(0.5).lines[0], /FAILED +tcp-64k: 0\.80 × node \(.*\); 1\.60 × c \(1\.60 in the best round; at most 1\.50\)$/)
 })
 
 t.test('the chart is well-formed, and names its scenarios and targets', async (t) => {
@@ -183,7 +192,7 @@ t.test('the command: a wrong one exits with 2, and --list lists', async (t) => {
 })
 
 t.test('the command measures, prints JSON, and exits with 1 where a ratio is out', async (t) => {
-  const expected = join(t.testdir({ 'expected.json': '{"peer":"node","ratios":{"tcp-64-d1":0.0001}}' }), 'expected.json')
+  const expected = join(t.testdir({ 'expected.json': '{"node":{"tcp-64-d1":0.0001}}' }), 'expected.json')
   const { code, stdout, stderr } = await bench('tcp-64-d1', '--quick', '--wait', '0', '--rounds', '1', '--seconds', '0.2', '--targets', 'oneloop,node', '--check', '--expected', expected, '--json', '-')
   const { runs } = JSON.parse(stdout) as { runs: { scenario: string, measured: Measured[] }[] }
   t.match(runs, [{ scenario: 'tcp-64-d1', measured: [{ target: 'oneloop', errors: 0 }, { target: 'node', errors: 0 }] }])

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
 import { formatAddress, parseTarget, unmapped } from '../src/address.ts'
@@ -15,11 +15,13 @@ import type { Values } from '../src/config.ts'
 import { ctime, ctimeNow } from '../src/ctime.ts'
 import type { Endpoint } from '../src/endpoint.ts'
 import { Feed, type FeedEvent } from '../src/feed.ts'
+import { HandleSocket } from '../src/plugins/handle-socket.ts'
 import { isMulticastOrBroadcast } from '../src/plugins/udp.ts'
 import { printable } from '../src/printable.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
+import { wsFeed } from '../src/routes/ws-feed.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
-import { defineTcpService, defineUdpService, type WebSocketClient } from '../src/service.ts'
+import { defineTcpService, defineUdpService, type WebSocketClient, type WebSocketService } from '../src/service.ts'
 import { appOf, connect, onStreams, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
@@ -223,6 +225,71 @@ t.test('/ws/time skips a client that is behind', async (t) => {
   await until(() => sent.quick === 3, 'two ticks')
   t.equal(sent.slow, 1, 'it got the first line only')
 })
+
+t.test('/ws/time tells so many of its clients that others are served in between', async (t) => {
+  const told = perTurn()
+  connectMany(t, wsTime(), 100, told.note)
+  await nextTurn()
+  told.most = 0
+  await until(() => told.all === 200, 'the first line, and a tick')
+  await nextTurn()
+  t.equal(told.most, 32)
+})
+
+t.test('of many TCP clients that fall silent together, so many are kept alive that others are served in between', async (t) => {
+  const { target, endpoint } = await serverFor(t, { PROFILE: 'bench' })
+  const asked = perTurn()
+  t.intercept(HandleSocket.prototype, 'setKeepAlive', { value: asked.note })
+  await Promise.all(Array.from({ length: 800 }, () => connect(target('echo'))))
+  await until(() => endpoint('echo').open === 800, 'all are there')
+  await until(() => asked.all === 800, 'and kept alive')
+  await nextTurn()
+  t.ok(asked.most <= 500, `${asked.most} at once`)
+})
+
+t.test('/ws/feed tells so many of its viewers that others are served in between, and each of them in order', async (t) => {
+  const feed = new Feed(() => {})
+  const told = perTurn()
+  const heard: string[] = []
+  connectMany(t, wsFeed(feed, { has: () => false, isConnecting: false }), 50, (message) => {
+    told.note()
+    heard.push(...(JSON.parse(String(message)) as { events?: FeedEvent[] }).events?.map(({ peer }) => peer) ?? [])
+  })
+  await nextTurn()
+  told.most = 0
+  for (const peer of ['first', 'second']) {
+    feed.publish({ at: 0, type: 'connect', transport: 'tcp', service: 'echo', connection: 1, peer })
+    await until(() => heard.length % 50 === 0 && heard.at(-1) === peer, 'all are told')
+  }
+  await nextTurn()
+  t.equal(told.most, 4)
+  t.same(heard, [...Array<string>(50).fill('first'), ...Array<string>(50).fill('second')])
+})
+
+/** Connects so many clients to a service that is served by nobody, until the test is over. */
+function connectMany (t: Test, service: WebSocketService, count: number, send: WebSocketClient['send']): void {
+  const client = (): WebSocketClient => ({ remote: { address: '127.0.0.1', port: 1 }, isBehind: false, close () {}, send })
+  const receivers = Array.from({ length: count }, () => service.onConnection(client()))
+  t.teardown(() => { for (const receiver of receivers) if (typeof receiver === 'object') receiver.close?.() })
+}
+
+/** How often something is done, and at most in one turn of the loop. */
+function perTurn () {
+  let inTurn = 0
+  const counted = {
+    all: 0,
+    most: 0,
+    note () {
+      counted.all++
+      if (inTurn++ > 0) return
+      setImmediate(() => {
+        counted.most = Math.max(counted.most, inTurn)
+        inTurn = 0
+      })
+    }
+  }
+  return counted
+}
 
 t.test('HTTP', async (t) => {
   const { app, target, endpoint } = await serverFor(t)

@@ -15,11 +15,14 @@ import type { TcpSocket } from './tcp-socket.ts'
 
 /** How often the runner looks for connections that have been silent, have lived or have been without the client's FIN for too long. */
 const SWEEP_MS = 1000
+/** Four system calls each: of 15,000 that fall silent together, further ones wait for the next time. */
+const KEEP_ALIVES_A_SWEEP = 500
 
 export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async function tcp (app, { services }) {
   const { config, connections } = app
   const ports: TcpPort[] = []
   const sessions = new Roster<TcpSession>()
+  let keepAlives = 0
   let onEmpty = () => {}
   const runner: TcpRunner = {
     limits: config.tcp,
@@ -27,6 +30,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
     memory: new ReadMemory(),
     turn: new Turn(0, { aloneMs: SHARE_MS, presence: app.presence }),
     presence: app.presence,
+    mayKeepAlive: () => ++keepAlives <= KEEP_ALIVES_A_SWEEP,
     onClosed (session) {
       session.gate.leave(session.connection.network)
       sessions.delete(session)
@@ -72,9 +76,10 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[] }>(async func
     }
   }
 
-  // One timer for all, and not one more a connection.
+  // One timer for all: with one more a connection an idle one had 4.9 KB in place of 4.0.
   const sweep = setInterval(() => {
     const now = performance.now()
+    keepAlives = 0
     for (const session of sessions) {
       if (session.sweep(now)) continue
       // The probe's own would leave a gap in its chart.

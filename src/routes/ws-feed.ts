@@ -9,6 +9,8 @@ import { isTurnedAway } from './viewers.ts'
 const BATCH_MS = 100
 /** Of one batch, told to one viewer; twice that with a connection that is followed. */
 const MAX_EVENTS = 250
+/** Viewers that are told before everybody else is served: 50 at once, of 5,000 events, held the loop for 5.5 ms. */
+const TOLD_AT_ONCE = 4
 /** Kept between two batches. */
 const MAX_COLLECTED = 5000
 /** Batches that wait, one after the other, for the address of a connection that the probe makes. */
@@ -48,10 +50,14 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
     // A connection of the probe is known as such a moment after it is there.
     late = labPeers.isConnecting ? late + 1 : 0
     if (late > 0 && late <= MAX_LATE) return
-    const all = events.filter(({ peer }) => !labPeers.has(peer))
-    for (const viewer of viewers) feed.dropped += tell(viewer, all, overflow)
+    tellSome([...viewers], events.filter(({ peer }) => !labPeers.has(peer)), overflow)
     events = []
     overflow = 0
+  }
+
+  function tellSome (toTell: Viewer[], all: readonly FeedEvent[], overflow: number): void {
+    for (const viewer of toTell.splice(0, TOLD_AT_ONCE)) feed.dropped += tell(viewer, all, overflow)
+    if (toTell.length > 0) setImmediate(tellSome, toTell, all, overflow)
   }
 
   function watch (): () => void {

@@ -1,5 +1,9 @@
-/** The log of what strangers do: so many lines about one address, and one a second about what an endpoint refuses or fails at. The others are counted. */
+/**
+ * The log of what strangers do: so many lines about one address, and one a second about what an endpoint refuses or fails at. The others
+ * are counted.
+ */
 import type { FastifyBaseLogger } from 'fastify'
+import { levels } from 'pino'
 import type { Endpoint } from './endpoint.ts'
 import type { Rates } from './rates.ts'
 
@@ -9,6 +13,8 @@ export class SampledLog {
   readonly logger: FastifyBaseLogger
   readonly #rates: Rates
   readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
+  /** Whether its level lets any of them be written. */
+  readonly #isTold: boolean
   #untold = 0
   /** Lines that were left out, since the start. */
   unlogged = 0
@@ -17,10 +23,15 @@ export class SampledLog {
   constructor (logger: FastifyBaseLogger, rates: Rates) {
     this.logger = logger
     this.#rates = rates
+    this.#isTold = (levels.values[logger.level] ?? Infinity) <= (levels.values.info as number)
   }
 
-  /** Takes one of an address's lines, before it is put together. False where it has had its share: then it is counted as left out. */
+  /**
+   * Takes one of an address's lines, before it is put together. False where it has had its share: then it is counted as left out; and
+   * where no such line is written.
+   */
   admits (network: string): boolean {
+    if (!this.#isTold) return false
     if (this.#rates.take(network)) return true
     this.#untold++
     this.unlogged++

@@ -140,3 +140,14 @@ t.test('the log admits so many lines about an address, and the next one tells ho
   t.notOk(lines[1] && 'unlogged' in lines[1])
   t.end()
 })
+
+t.test('the log has no work with lines below its level', (t) => {
+  for (const [level, isTold] of [['trace', true], ['debug', true], ['info', true], ['warn', false], ['error', false], ['fatal', false], ['silent', false]] as const) {
+    let taken = 0
+    const log = new SampledLog(pino({ level }), { take () { taken++; return true } } as unknown as Rates)
+    t.equal(log.admits('127.0.0.1'), isTold, level)
+    t.equal(taken, isTold ? 1 : 0, 'nobody has had a share of nothing')
+    t.equal(log.unlogged, 0, 'nothing was left out')
+  }
+  t.end()
+})

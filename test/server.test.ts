@@ -1,8 +1,10 @@
 /** Starting and stopping: busy ports, addresses, and a drain that no client can hold up. */
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { createSocket } from 'node:dgram'
 import { hostname, networkInterfaces } from 'node:os'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
 import { get } from '../src/clients/http.ts'
@@ -10,7 +12,7 @@ import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config.ts'
 import { createLogger } from '../src/logger.ts'
-import { start } from '../src/server.ts'
+import { start, V8_FLAGS } from '../src/server.ts'
 import { StartError } from '../src/start-error.ts'
 import { startTable } from '../src/start-table.ts'
 import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
@@ -33,6 +35,11 @@ async function busyUdpPort (t: Test): Promise<number> {
   t.teardown(() => socket.close())
   return socket.address().port
 }
+
+t.test('V8 knows the flags that it is given', async (t) => {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--v8-options'])
+  for (const flag of V8_FLAGS) t.match(stdout, `  ${flag.replace(/=.*|^--no-/, (part) => part === '--no-' ? '--' : '')} `, flag)
+})
 
 t.test('set ports that are busy stop the start, with one message that names all of them, and leave nothing open', async (t) => {
   const [http, echo, udp] = [await busyTcpPort(t), await busyTcpPort(t), await busyUdpPort(t)]

@@ -19,6 +19,7 @@ import { AnswerBatch } from './answer-batch.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { showsRefusals } from './message-delivery.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketReader, type WebSocketReading } from './websocket-reader.ts'
 import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
@@ -43,6 +44,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     frames: new FrameMemory(),
     maxMessageBytes: config.websocket.maxMessageBytes
   }
+  if (!showsRefusals()) app.log.warn('this ws does not show what it has found wrong: short WebSocket messages cost more')
   const batch = new AnswerBatch(turn)
   const runner: WebSocketRunner = {
     limits: config.websocket,

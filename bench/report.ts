@@ -34,7 +34,7 @@ const isGeneratorFull = (run: ScenarioRun, target: string): boolean =>
 function notesOf (run: ScenarioRun, targets: readonly string[], base: string): string[] {
   const others = run.others.map((share) => share === undefined ? NONE : number(share, 1)).join(' ')
   const { kind } = run.scenario
-  const ratios = kind === 'single' ? `×${base}: CPU per operation, median of the ratios within a round. ` : kind === 'hold' ? `×${base}: CPU per connection opened. ` : ''
+  const ratios = kind === 'hold' ? `×${base}: CPU per connection opened. ` : `×${base}: CPU per operation${kind === 'single' ? '' : ' of all clients together'}, median of the ratios within a round. `
   return [
     `${ratios}CPUs taken by others before each round: ${others}`,
     ...(kind === 'single' && targets.some((target) => isGeneratorFull(run, target)) ? [`${LIMITED} the load generator, not the server, was the limit: ops/s and latencies are its own`] : []),
@@ -78,16 +78,16 @@ function singleTable (run: ScenarioRun, targets: readonly string[], base: string
   }
 }
 
-/** Operations of different protocols are no sum that says anything, least of all with a flood among them: the rows tell what each client saw. */
-function mixedTable (run: ScenarioRun, targets: readonly string[]): Pick<Table, 'header' | 'rows'> {
+/** The rows tell what each client saw; CPU per operation is of all of them together, and under a flood mostly the flood's. */
+function mixedTable (run: ScenarioRun, targets: readonly string[], base: string): Pick<Table, 'header' | 'rows'> {
   return {
-    header: ['target', 'client', 'ops/s', 'p50', 'p90', 'p99', 'server CPU', 'RSS MB', 'errors'],
+    header: ['target', 'client', 'ops/s', 'p50', 'p90', 'p99', 'CPU/op', `×${base}`, ...COSTS, 'errors'],
     rows: targets.flatMap((target) => Object.keys(run.scenario.loads).map((name, i) => [
       i === 0 ? target : '',
       name,
       number(middle(run, target, part(name, ({ operations, seconds }) => operations / seconds)), 0),
       ...latencies(run, target, name, ['p50', 'p90', 'p99']),
-      ...(i === 0 ? [number(middle(run, target, ({ serverCpu }) => serverCpu), 2), memory(run, target), errorsCell(run, target)] : ['', '', ''])
+      ...(i === 0 ? [...costs(run, target, base), errorsCell(run, target)] : ['', '', '', '', '', ''])
     ]))
   }
 }

@@ -1,4 +1,7 @@
-/** What a WebSocket client sent, cut at the borders of its frames: messages that are one whole frame, and all else, which is for ws. */
+/**
+ * What a WebSocket client sent, cut at the borders of its frames: messages that are one whole frame, and all else, which is for ws.
+ * FrameMemory says what that saves where they are large.
+ */
 import { MIN_KEPT_BYTES, type FrameMemory } from './frame-memory.ts'
 import { CLOSE, FIN, FIN_BINARY, FIN_TEXT, frameBytes, headBytes, isBroken, MASKED, MIN_FRAME_BYTES, OPCODE } from './frame-head.ts'
 

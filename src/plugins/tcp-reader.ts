@@ -1,4 +1,7 @@
-/** How a TCP client is read: into memory that is there already, no faster than it reads itself, and in its turn. */
+/**
+ * How a TCP client is read: into memory that is there already, no faster than it reads itself, and in its turn. In multiples of what a C
+ * server pays, an echo of 64 KiB pieces cost 1.4 after and 6.0 before that, of 64 bytes 1.3 and 2.1.
+ */
 import { Socket } from 'node:net'
 import type { Presence, Turn, Waiter } from '../turn.ts'
 import type { ReadInto, Reader } from './read-into.ts'

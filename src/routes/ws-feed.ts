@@ -1,6 +1,7 @@
 /** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
 import { randomUUID } from 'node:crypto'
 import type { Feed, FeedEvent } from '../feed.ts'
+import { inPieces } from '../in-pieces.ts'
 import type { ProbePeers } from '../lab/probe-peers.ts'
 import type { FeedMessage, FeedRequest } from '../messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
@@ -9,7 +10,7 @@ import { isTurnedAway } from './viewers.ts'
 const BATCH_MS = 100
 /** Of one batch, told to one viewer; twice that with a connection that is followed. */
 const MAX_EVENTS = 250
-/** Viewers that are told before everybody else is served: 50 at once, of 5,000 events, held the loop for 5.5 ms. */
+/** Viewers in a turn: 50 at once, of 5,000 events, held the loop for 5.5 ms. */
 const TOLD_AT_ONCE = 4
 /** Kept between two batches. */
 const MAX_COLLECTED = 5000
@@ -50,14 +51,11 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
     // A connection of the probe is known as such a moment after it is there.
     late = labPeers.isConnecting ? late + 1 : 0
     if (late > 0 && late <= MAX_LATE) return
-    tellSome([...viewers], events.filter(({ peer }) => !labPeers.has(peer)), overflow)
+    const all = events.filter(({ peer }) => !labPeers.has(peer))
+    const missing = overflow
+    inPieces([...viewers], TOLD_AT_ONCE, (viewer) => { feed.dropped += tell(viewer, all, missing) })
     events = []
     overflow = 0
-  }
-
-  function tellSome (toTell: Viewer[], all: readonly FeedEvent[], overflow: number): void {
-    for (const viewer of toTell.splice(0, TOLD_AT_ONCE)) feed.dropped += tell(viewer, all, overflow)
-    if (toTell.length > 0) setImmediate(tellSome, toTell, all, overflow)
   }
 
   function watch (): () => void {

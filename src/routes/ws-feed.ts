@@ -11,7 +11,7 @@ const BATCH_MS = 100
 /** Of one batch, told to one viewer; twice that with a connection that is followed. */
 const MAX_EVENTS = 250
 /** Viewers in a turn: 50 at once, of 5,000 events, held the loop for 5.5 ms. */
-const TOLD_AT_ONCE = 4
+const TOLD_AT_ONCE = 2
 /** Kept between two batches. */
 const MAX_COLLECTED = 5000
 /** Batches that wait, one after the other, for the address of a connection that the probe makes. */
@@ -39,6 +39,8 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
   let events: FeedEvent[] = []
   let overflow = 0
   let late = 0
+  /** Of the last batch. */
+  let areTold = () => true
   let stop = () => {}
 
   function collect (event: FeedEvent): void {
@@ -48,12 +50,13 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
   }
 
   function flush (): void {
+    if (!areTold()) return
     // A connection of the probe is known as such a moment after it is there.
     late = labPeers.isConnecting ? late + 1 : 0
     if (late > 0 && late <= MAX_LATE) return
     const all = events.filter(({ peer }) => !labPeers.has(peer))
     const missing = overflow
-    inPieces([...viewers], TOLD_AT_ONCE, (viewer) => { feed.dropped += tell(viewer, all, missing) })
+    areTold = inPieces(viewers, TOLD_AT_ONCE, (viewer) => { feed.dropped += tell(viewer, all, missing) })
     events = []
     overflow = 0
   }

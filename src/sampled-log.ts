@@ -3,7 +3,7 @@
  * are counted.
  */
 import type { FastifyBaseLogger } from 'fastify'
-import { levels } from 'pino'
+import type { Logger } from 'pino'
 import type { Endpoint } from './endpoint.ts'
 import type { Rates } from './rates.ts'
 
@@ -23,7 +23,7 @@ export class SampledLog {
   constructor (logger: FastifyBaseLogger, rates: Rates) {
     this.logger = logger
     this.#rates = rates
-    this.#isTold = (levels.values[logger.level] ?? Infinity) <= (levels.values.info as number)
+    this.#isTold = (logger as Partial<Logger>).isLevelEnabled?.('info') ?? true
   }
 
   /**

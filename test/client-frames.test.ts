@@ -320,7 +320,8 @@ t.test('where nobody can tell whether ws has refused something, or it has, all g
   t.same(messages.map(String), ['one', 'three'])
   t.equal(given.length, 1)
   t.equal(showsRefusals(), true, 'this ws and this Node.js tell')
-  t.equal(showsRefusals({}), false)
+  t.equal(showsRefusals(() => ({})), false)
+  t.equal(showsRefusals(() => { throw new TypeError('it is made in another way') }), false)
   t.equal(showsRefusals(undefined, {}), false)
 })
 

@@ -17,7 +17,7 @@ export const USAGE = `npm run bench -- [SCENARIO…] [options]
   --hold N            idle connections of the hold scenarios, 1-50000 (15000)
   --generator NAME    c or node; c where gcc is
   --against URL       measures another server too: http://, ws://, tcp:// (an echo), udp:// (an echo); may be repeated
-  --check             exits with 1 where the ratios to bare Node.js and to C are in every round over 1.5 times those of bench/expected.json
+  --check             exits with 1 where a ratio to bare Node.js is in every round over 1.5 times that of bench/expected.json
   --expected FILE     that file's place
   --json FILE         all rounds as JSON; - prints them, and the tables go to standard error
   --markdown FILE     the tables in Markdown

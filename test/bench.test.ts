@@ -127,7 +127,7 @@ function runOf (name: string, cost: number, errors = 0, peers: Readonly<Record<s
   return { scenario, measured: [measured('oneloop', cost), ...Object.entries(peers).map(([peer, cost]) => measured(peer, cost))], failures: {}, others: [], notes: [] }
 }
 
-t.test('the check fails on a ratio that is over 1.5 times the expected one in every round, on an error, and on nothing', async (t) => {
+t.test('the check fails on a ratio that is over 1.5 times the expected one in every round, on an error, and where there is nothing to compare', async (t) => {
   const expected = { node: { 'tcp-64k': 0.4 } }
   t.equal(check([runOf('tcp-64k', 0.59)], expected).isRight, true)
   t.equal(check([runOf('tcp-64k', 0.61)], expected).isRight, false)
@@ -136,7 +136,9 @@ t.test('the check fails on a ratio that is over 1.5 times the expected one in ev
   t.equal(check([noisy], expected).isRight, true, 'one round of two')
   t.equal(check([runOf('tcp-64k', 0.4, 1)], expected).isRight, false, 'a wrong byte')
   t.equal(check([{ ...runOf('tcp-64k', 0.4), measured: [], failures: { oneloop: 'did not start' } }], expected).isRight, false, 'not measured')
-  t.equal(check([runOf('udp-64', 9)], expected).isRight, true, 'nothing is expected')
+  t.match(check([runOf('udp-64', 9)], expected), { isRight: false, lines: [/udp-64: no ratio is expected$/, 'bench: 0 passed, 0 failed'] }, 'nothing was compared')
+  t.match(check([runOf('tcp-64k', 9, 0, {})], expected).lines, [/tcp-64k: no ratio could be measured$/, 'bench: 0 passed, 0 failed'])
+  t.equal(check([runOf('udp-64', 9), runOf('tcp-64k', 0.4)], expected).isRight, true, 'nothing is expected of one')
 })
 
 t.test('the check fails only what is out against every peer that was measured', async (t) => {

@@ -7,8 +7,8 @@ export interface Member {
 
 /**
  * A Set that leaves nothing behind. As members of a Set come and go, V8 replaces its table, and each table that was
- * replaced keeps what was in it, and the table after it, until the whole heap is marked: so did a part of all closed connections. V8's threads
- * took 8 µs for a connection to `time`, and with this 2.4.
+ * replaced keeps what was in it, and the table after it, until the whole heap is marked: so did a part of all closed connections. With this,
+ * and with V8's flag for it in server.ts, V8's threads take 2.4 µs for a connection to `time`, and took 8.
  */
 export class Roster<T extends Member> {
   readonly #members: T[] = []

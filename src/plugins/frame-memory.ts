@@ -24,7 +24,7 @@ interface Shelf {
 
 /**
  * Without it a message of 64 KiB is memory outside of V8's heap, twice: what was read, and what ws puts together. V8 collects the
- * whole heap for that, some twenty times a second: an echo of 64 KiB cost five times what a bare ws takes for it, and now no more than that.
+ * whole heap for that, some twenty times a second: an echo of 64 KiB cost five times what a bare ws takes for it, and now as much as that at most.
  */
 export class FrameMemory {
   readonly #shelves = new Map<number, Shelf>(SIZES.map((size) => [size, { size, pieces: [], least: 0 }]))

@@ -25,7 +25,10 @@ export interface TcpRunner extends Reading {
   onClosed (session: TcpSession): void
 }
 
-/** A socket knows its session, so that all sockets have the same listeners: closures of their own cost it a kilobyte, a fifth of what it had. */
+/**
+ * A socket knows its session, so that all sockets have the same listeners: with closures and a timer of its own an idle one had 4.9 KB in
+ * place of 4.0.
+ */
 type SessionSocket = TcpSocket & { session?: TcpSession }
 
 export class TcpSession implements TcpClient, Taker, Member {
@@ -81,7 +84,7 @@ export class TcpSession implements TcpClient, Taker, Member {
     if (this.#isEnding || socket.destroyed) return
     const bytes = Buffer.byteLength(data)
     if (!this.#isPrompt && (this.connection.bytesOut > 0 || bytes > MIN_SEGMENT_BYTES)) {
-      // It holds back nothing before that (RFC 9293, section 3.7.4), and many a connection writes once: a system call less, of some ten.
+      // It holds back nothing before that (RFC 9293, section 3.7.4), and many a connection writes once: a system call less, where it has seven.
       this.#isPrompt = true
       socket.setNoDelay()
     }

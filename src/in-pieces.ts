@@ -1,7 +1,7 @@
 /**
- * Does something for all of a set, so many in each turn of the loop that everybody else is served in between; not for who has left it
- * by then. Who is in it at two such calls gets the first one's first.
- * @returns whether all are done.
+ * Does something for all members of a set, so many in each turn of the loop that everybody else is served in between, and not for
+ * those who have left it by then. A later call for the same set overtakes none that is under way.
+ * @returns tells whether it is done for all.
  */
 export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T) => void): () => boolean {
   const items = [...all]

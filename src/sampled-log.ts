@@ -13,8 +13,8 @@ export class SampledLog {
   readonly logger: FastifyBaseLogger
   readonly #rates: Rates
   readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
-  /** Whether its level lets any of them be written. */
-  readonly #isTold: boolean
+  /** Whether the level lets any of them be written. */
+  readonly #isWritten: boolean
   #untold = 0
   /** Lines that were left out, since the start. */
   unlogged = 0
@@ -23,7 +23,7 @@ export class SampledLog {
   constructor (logger: FastifyBaseLogger, rates: Rates) {
     this.logger = logger
     this.#rates = rates
-    this.#isTold = (logger as Partial<Logger>).isLevelEnabled?.('info') ?? true
+    this.#isWritten = (logger as Partial<Logger>).isLevelEnabled?.('info') ?? true
   }
 
   /**
@@ -31,7 +31,7 @@ export class SampledLog {
    * where no such line is written.
    */
   admits (network: string): boolean {
-    if (!this.#isTold) return false
+    if (!this.#isWritten) return false
     if (this.#rates.take(network)) return true
     this.#untold++
     this.unlogged++

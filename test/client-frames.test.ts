@@ -273,6 +273,7 @@ t.test('what is on its way to a client who does not read is not overwritten by w
     const headSize = answers.indexOf('a')
     t.ok(texts.length > 10)
     t.equal(answers.length, texts.length * (headSize + size) + 4, `all of ${size} bytes each, and a close frame`)
+    t.ok(answers.endsWith('\x88\x02\x03\xe8'))
     t.ok(texts.every((text, i) => answers.endsWith(text, (i + 1) * (headSize + size))), `in their order, of ${size} bytes each`)
   }
 })

@@ -1,7 +1,7 @@
 /** The program as its users run it: the server's life, and every client. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import { settingsTable } from '../src/settings-table.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
@@ -11,6 +11,11 @@ import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, s
 const uid = process.getuid?.() === 0 ? 65_534 : undefined
 const canLimit = spawnSync('prlimit', ['--version']).status === 0 &&
   spawnSync(PROGRAM[0], [PROGRAM[1], '--version'], { cwd: ROOT, env: ENV, ...(uid !== undefined && { uid }) }).status === 0
+
+t.test('it may be executed after each build: npx sees to that only when it comes to know it', { skip: process.platform === 'win32' && 'it knows no such right' }, async (t) => {
+  const { mode } = statSync(new URL('dist/cli.js', ROOT))
+  t.equal(mode & 0o111, 0o111)
+})
 
 t.test('where no thread can be had, the page is served on, without its probe', { skip: !canLimit && 'without prlimit, or nobody may not read this folder' }, async (t) => {
   const { child, lines, port } = await serve(t, {}, { uid })

@@ -13,7 +13,7 @@ COPY LICENSE tsconfig*.json ./
 COPY src src
 COPY web web
 # The copies keep the modes of the checkout, which may be closed to the user `node`.
-RUN npm run build && chmod +x dist/cli.js && chmod -R a+rX LICENSE package.json dist web
+RUN npm run build && chmod -R a+rX LICENSE package.json dist web
 
 FROM node:24-bookworm-slim
 WORKDIR /app

@@ -1,11 +1,12 @@
 /**
  * Does something for all members of a set, so many in each turn of the loop that everybody else is served in between, and not for
  * those who have left it by then. A later call for the same set overtakes none that is under way.
- * @returns tells whether it is done for all.
+ * @returns tells whether it is done for all, and the turn of the last ones over: what is begun then does not add to theirs.
  */
 export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T) => void): () => boolean {
   const items = [...all]
   let at = 0
+  let isDone = items.length === 0
   const next = () => {
     for (let done = 0; done < atOnce && at < items.length;) {
       const item = items[at++] as T
@@ -14,7 +15,8 @@ export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T
       done++
     }
     if (at < items.length) setImmediate(next)
+    else setImmediate(() => { isDone = true })
   }
-  next()
-  return () => at === items.length
+  if (!isDone) next()
+  return () => isDone
 }

@@ -3,14 +3,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { inPieces } from '../src/in-pieces.ts'
 
-t.test('so many a turn, the first at once, and it tells when all are done', async (t) => {
+t.test('so many a turn, the first at once, and in the turn after the last it tells that all are done', async (t) => {
   const done: number[] = []
   const areDone = inPieces(new Set([1, 2, 3, 4, 5]), 2, (item) => done.push(item))
   for (const expected of [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5]]) {
     t.same(done, expected)
-    t.equal(areDone(), expected.length === 5)
+    t.equal(areDone(), false)
     await nextTurn()
   }
+  t.equal(areDone(), true)
   t.equal(done.length, 5)
 })
 
@@ -28,6 +29,7 @@ t.test('who has left is passed over, and takes nobody\'s place', async (t) => {
   t.same(done, [1, 2, 5])
   await nextTurn()
   t.same(done, [1, 2, 5])
+  await nextTurn()
   t.equal(areDone(), true)
 })
 

@@ -11,7 +11,6 @@ import type { Target } from '../src/address.ts'
 import { AnswerBatch } from '../src/plugins/answer-batch.ts'
 import { ClientFrames } from '../src/plugins/client-frames.ts'
 import { FrameMemory, MAX_UNFINISHED_BYTES } from '../src/plugins/frame-memory.ts'
-import { showsRefusals } from '../src/plugins/message-delivery.ts'
 import { isText, nativeUnmask, unmaskBy } from '../src/plugins/unmask.ts'
 import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
 import { WebSocketWriter } from '../src/plugins/websocket-writer.ts'
@@ -320,10 +319,6 @@ t.test('where nobody can tell whether ws has refused something, or it has, all g
   read(bytes)
   t.same(messages.map(String), ['one', 'three'])
   t.equal(given.length, 1)
-  t.equal(showsRefusals(), true, 'this ws and this Node.js tell')
-  t.equal(showsRefusals(() => ({})), false)
-  t.equal(showsRefusals(() => { throw new TypeError('it is made in another way') }), false)
-  t.equal(showsRefusals(undefined, {}), false)
 })
 
 t.test('a large message is read on in its turn, unless there is little memory left for others', async (t) => {

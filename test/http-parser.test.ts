@@ -1,7 +1,7 @@
 /** Requests are answered whole and in order, whether Node.js's parser reads a client for itself or is handed what came; and when it does what. */
-import { randomInt } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { MAX_DIRECT_CLIENTS } from '../src/plugins/direct-clients.ts'
@@ -233,6 +233,24 @@ t.test('after a long head no parser reads for itself', async (t) => {
     t.notOk(nextSocket.parser._consumed, 'and that of the next one')
     client.destroy()
   }
+})
+
+t.test('where a FIN cannot be held back, Node.js reads its sockets as it likes', async (t) => {
+  const { emit } = Socket.prototype
+  // No socket has one of its own.
+  t.intercept(Socket.prototype, 'emit', { get: () => emit, set () {} })
+  const server = await serverFor(t, SETTINGS)
+  t.ok(isHanded(server))
+  for (const way of ['to read into memory', 'to hand its HTTP parser', 'to accept a client']) {
+    t.ok(server.log.some(({ msg }) => msg.startsWith(`this Node.js has no way ${way}`)), way)
+  }
+  const requests = Array.from({ length: 200 }, () => REQUESTS[randomInt(REQUESTS.length)] as typeof REQUESTS[number])
+  t.same(statuses(await sendPieces(server, [requests.map(([request]) => request).join('')])), requests.map(([, status]) => status))
+  const data = randomBytes(2_000_000)
+  const client = await connect(server.target('echo'), { allowHalfOpen: true })
+  const received = readAll(client)
+  client.end(data)
+  t.ok((await received).equals(data))
 })
 
 t.test('so many parsers read for themselves', async (t) => {

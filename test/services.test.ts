@@ -400,6 +400,30 @@ t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_M
   socket.destroy()
 })
 
+t.test('where Node.js sets a timer for each request, past the socket\'s own method, HTTP\'s limits of time hold all the same', async (t) => {
+  const { app, target, endpoint, log } = await serverFor(t, { PROFILE: 'bench', HTTP_IDLE_MS: '300', HTTP_KEEP_ALIVE_MS: '300' })
+  const sockets: { timeout?: number }[] = []
+  app.server.on('connection', (socket) => {
+    Reflect.deleteProperty(socket, 'setTimeout')
+    sockets.push(socket)
+  })
+  const GET = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  let isTimed = false
+  const [slow, silent] = [await connect(target('http')), await connect(target('http'))]
+  slow.pause().write(GET.replace('/healthz', '/assets/style.css').repeat(21_000))
+  for (let i = 0; i < 20; i++) {
+    silent.write(GET)
+    await once(silent, 'data')
+    await delay(40)
+    isTimed ||= sockets.some(({ timeout }) => timeout !== undefined && timeout > 300)
+  }
+  await until(() => endpoint('http').open === 0, 'both are ended')
+  t.ok(isTimed, 'as Node.js does, it has a second more')
+  t.same(log.filter(({ msg }) => msg === 'connection closed').map(({ reason }) => reason).sort(), ['idle: HTTP_IDLE_MS', 'idle: HTTP_KEEP_ALIVE_MS'])
+  t.equal(endpoint('http').total, 2)
+  slow.destroy()
+})
+
 t.test('the thousandth request on a connection is its last', async (t) => {
   const { target } = await serverFor(t, { HTTP_RATE: '1000', HTTP_BURST: '1000', HTTP_MAX_PIPELINED: '1000' })
   const socket = await connect(target('http'))

@@ -89,5 +89,8 @@ export class HttpSession implements Member {
 
 const { setTimeout } = Socket.prototype
 
-/** Node.js sets and resets a timer with each request, a twentieth of a short answer. One look at all clients a second does as well. */
+/**
+ * Node.js sets and resets a timer with each request, a twentieth of a short answer. One look at all clients a second does as well, and
+ * where Node.js does not ask the socket itself for it, takes the timer off.
+ */
 function noTimeout (this: Socket): Socket { return this }

@@ -3,8 +3,8 @@
  * anything in any pieces, 16 short ones in flight cost half as much again, and 1 KiB an eighth more.
  */
 import type { Socket } from 'node:net'
-import { Writable } from 'node:stream'
-import { WebSocket } from 'ws'
+import type { Writable } from 'node:stream'
+import type { WebSocket } from 'ws'
 import { FIN_TEXT, headBytes } from './frame-head.ts'
 import { isText, unmask } from './unmask.ts'
 import type { WebSocketWriter } from './websocket-writer.ts'
@@ -17,18 +17,6 @@ export interface MessageTaker {
 
 /** ws keeps what it parses a client's bytes with to itself, undocumented. */
 type ParsedSocket = WebSocket & { readonly _receiver?: Writable | null }
-
-/** As ws's server makes one. */
-const aSocket = (): object => Reflect.construct(WebSocket, [null, undefined, {}]) as object
-
-/** Whether this ws and this Node.js show what was found wrong. Else ws is given everything, and 16 messages in flight cost half as much again. */
-export function showsRefusals (makeSocket = aSocket, receiver: { readonly errored?: Error | null } = new Writable()): boolean {
-  try {
-    return '_receiver' in makeSocket() && receiver.errored === null
-  } catch {
-    return false
-  }
-}
 
 export class MessageDelivery {
   taker: MessageTaker | undefined
@@ -54,7 +42,7 @@ export class MessageDelivery {
    * @param isToCopy whether the memory is read into again, and the message may be kept.
    */
   tell (bytes: Buffer, at: number, size: number, isToCopy: boolean): void {
-    if (this.#hasRefused) return this.give(bytes.subarray(at, at + size))
+    if (this.hasRefused) return this.give(bytes.subarray(at, at + size))
     const from = at + headBytes(bytes[at + 1] as number)
     const to = at + size
     const isBeyondAscii = unmask(bytes, from, to)
@@ -70,7 +58,7 @@ export class MessageDelivery {
   }
 
   /** Whether ws has found something wrong: it does not say so at once. */
-  get #hasRefused (): boolean {
+  get hasRefused (): boolean {
     return this.#socket._receiver?.errored !== null
   }
 

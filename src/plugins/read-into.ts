@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import fastifyPlugin from 'fastify-plugin'
+import { holdEnd } from './held-end.ts'
 import { tryOut } from './trial.ts'
 
 declare module 'fastify' {
@@ -117,16 +118,23 @@ async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
   return isRead && requests.join() === 'GET,/one,GET,/two'
 }
 
-/** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end. */
+/** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end, which could be held. */
 export async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
   return await tryOut(server, host, async ({ signal, connect }) => {
     const client = connect()
     const [socket] = await once(server, 'connection', { signal }) as [Socket]
     if (!read(socket)) return false
+    let isHeld = false
+    holdEnd(socket, () => {
+      if (isHeld) return false
+      setImmediate(() => socket.emit('end'))
+      isHeld = true
+      return true
+    })
     const ended = once(socket, 'end', { signal })
     client.end(text)
     await ended
-    return true
+    return isHeld
   }) ?? false
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Turn, Waiter } from '../turn.ts'
+import { holdEnd } from './held-end.ts'
 import type { Reader } from './read-into.ts'
 
 /** How long a slice should take: the sizes of a client's slices follow from what its last one took. */
@@ -144,13 +145,11 @@ export abstract class SliceReader implements Reader, Waiter {
   /** From now on the client's FIN waits for what came before it, and is told after that. */
   #watchEnd (): void {
     this.#isEndWatched = true
-    const { raw } = this
-    const emit = raw.emit.bind(raw) as (name: string | symbol, ...values: unknown[]) => boolean
-    raw.emit = (name: string | symbol, ...values: unknown[]) => {
-      if (name !== 'end' || this.#heldBytes === 0) return emit(name, ...values)
+    holdEnd(this.raw, () => {
+      if (this.#heldBytes === 0) return false
       this.#hasEnded = true
       return true
-    }
+    })
   }
 
   /** Hands on a slice of what is held. Returns the milliseconds that it took. */

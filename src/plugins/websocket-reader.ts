@@ -52,6 +52,7 @@ export class WebSocketReader extends SliceReader implements Holder {
       raw.prependListener('data', (chunk: Buffer) => this.#onPlainData(chunk))
       return
     }
+    this.#writer.watch()
     if (early.length > 0) this.keep(early)
     this.arrange()
     // It may have been stopped as it was left behind by HTTP.

@@ -23,7 +23,11 @@ export class WebSocketWriter {
     this.#socket = socket
     this.#raw = raw
     this.#batch = batch
-    batch.watch(raw)
+  }
+
+  /** To be called before the first slice begins. */
+  watch (): void {
+    this.#batch.watch(this.#raw)
   }
 
   /** A slice begins. */

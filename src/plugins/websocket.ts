@@ -19,11 +19,11 @@ import { AnswerBatch } from './answer-batch.ts'
 import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { showsRefusals } from './message-delivery.ts'
 import { peerOf } from './peer.ts'
 import { WebSocketReader, type WebSocketReading } from './websocket-reader.ts'
 import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
 import { WebSocketWriter } from './websocket-writer.ts'
+import { readPlainly, worksWith } from './ws-trial.ts'
 
 const GOING_AWAY = 1001
 const TRY_AGAIN_LATER = 1013
@@ -44,7 +44,6 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     frames: new FrameMemory(),
     maxMessageBytes: config.websocket.maxMessageBytes
   }
-  if (!showsRefusals()) app.log.warn('this ws does not show what it has found wrong: short WebSocket messages cost more')
   const batch = new AnswerBatch(turn)
   const runner: WebSocketRunner = {
     limits: config.websocket,
@@ -57,6 +56,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const upgrades = new EventEmitter() as Server
   const paths = new Set(services.map(({ path }) => path))
   const handedOver = new WeakSet<Duplex>()
+  /** Of handshakes. */
+  const responses = new WeakMap<IncomingMessage, ServerResponse>()
   app.server.on('upgrade', (request, socket) => {
     handedOver.add(socket)
     const response = new ServerResponse(request)
@@ -103,6 +104,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
   })
 
+  const isAble = worksWith(app.websocketServer)
+  if (!isAble) app.log.warn('this ws works in another way: WebSocket messages cost more')
+  const readInto = isAble ? app.readInto : readPlainly(app.readInto)
+
   // After the reads of this turn, and what they let wait: where the process was stopped for longer than a beat, the pongs are there, but unread.
   const beat = () => {
     turn.wait(new Heartbeat(turn, sessions))
@@ -129,7 +134,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     app.route({
       method: 'GET',
       url: service.path,
-      async onRequest ({ headers, raw, ws }) {
+      async onRequest ({ headers, raw, ws }, reply) {
+        if (ws) responses.set(raw, reply.raw)
         if (service.isForOwnPage && !isAllowedOrigin(headers, config.origins)) throw new OriginError(headers.origin)
         const peer = ws ? peerOf(raw.socket) : undefined
         const refusal = peer && gate.refusal(network(peer.address))
@@ -143,7 +149,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
       },
       wsHandler (socket, request) {
         const { socket: raw } = request.raw
-        forgetRequest(socket, raw)
+        forgetRequest(socket, raw, responses.get(request.raw))
         const peer = peerOf(raw)
         const before = app.upgradeConnection(raw)
         if (!peer) return socket.terminate()
@@ -160,7 +166,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
         gate.enter(connection.network)
         sessions.add(session)
         session.start(service)
-        reader.start(app.readInto, before?.early ?? NO_HEAD, session)
+        reader.start(readInto, before?.early ?? NO_HEAD, session)
       }
     })
   }
@@ -171,9 +177,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
  * listener and by the socket: 4 KB of the 14 KB that an idle one cost. What ws has found broken it has answered with its close code
  * already (RFC 6455, section 7.4.1): the session only notes it.
  */
-function forgetRequest (socket: WebSocket, raw: Socket): void {
+function forgetRequest (socket: WebSocket, raw: Socket, response: ServerResponse | undefined): void {
   socket.removeAllListeners('error').on('error', () => {})
-  const { _httpMessage: response } = raw as Socket & { _httpMessage?: ServerResponse | null }
   response?.detachSocket(raw)
 }
 

@@ -1,7 +1,7 @@
 /**
  * Does something for all members of a set, so many in each turn of the loop that everybody else is served in between, and not for
  * those who have left it by then. A later call for the same set overtakes none that is under way.
- * @returns tells whether it is done for all, and the turn of the last ones over: what is begun then does not add to theirs.
+ * @returns tells whether it is done for all: from the turn after that of the last ones on, so that what is begun then does not add to them.
  */
 export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T) => void): () => boolean {
   const items = [...all]

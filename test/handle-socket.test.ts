@@ -1,5 +1,5 @@
 /** TCP clients without streams: whether this Node.js can, and what becomes of it where it cannot. What such clients may expect stands in services.test.ts and streams.test.ts. */
-import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
+import { connect as connectSocket, Server, Socket, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -69,6 +69,22 @@ t.test('where Node.js asks its sockets for more, its clients are streams', async
   const server = await serverFor(t)
   t.equal(isWarned(server), true)
   t.equal(await streamsFor(t, server), 3)
+})
+
+t.test('where Node.js does not tell them of their reads, its clients are streams', async (t) => {
+  const { defineProperty } = Object
+  t.intercept(Object, 'defineProperty', {
+    value: (object: object, key: PropertyKey, descriptor: PropertyDescriptor) => object instanceof HandleSocket ? object : defineProperty(object, key, descriptor)
+  })
+  const server = await serverFor(t)
+  t.equal(isWarned(server), true)
+  t.equal(await streamsFor(t, server), 3)
+})
+
+t.test('where a socket has no timer that a write may start again, its clients are streams', async (t) => {
+  const { _unrefTimer } = Socket.prototype as unknown as { _unrefTimer: unknown }
+  t.intercept(Socket.prototype as unknown as { _unrefTimer: unknown }, '_unrefTimer', { get () { return this === Socket.prototype ? undefined : _unrefTimer } })
+  t.equal(isWarned(await serverFor(t)), true)
 })
 
 t.test('a stranger who comes to a port that a trial listens on, sends something and stays holds up no start', async (t) => {

@@ -235,6 +235,25 @@ t.test('after a long head no parser reads for itself', async (t) => {
   }
 })
 
+/** Another `execute` of the parser, and what is wrong with it. */
+type Execute = (this: { incoming?: { upgrade: boolean } }, bytes: Buffer) => unknown
+const OTHERS: Readonly<Record<string, (execute: Execute) => Execute>> = {
+  'finds no upgrade': (execute) => function (bytes) { return bytes.length === 0 && this.incoming?.upgrade ? new Error('it is another') : execute.call(this, bytes) },
+  'says only once what is no request': (execute) => function (bytes) {
+    const result = execute.call(this, bytes)
+    return bytes.length === 0 && result instanceof Error ? 0 : result
+  }
+}
+
+for (const [title, change] of Object.entries(OTHERS)) {
+  t.test(`a parser that ${title} when it has stopped is handed what it parses`, async (t) => {
+    const server = await withInside('execute', (execute) => change(execute as Execute), () => serverFor(t, SETTINGS))
+    t.ok(isHanded(server))
+    const answers = await sayAtOnce(server, (client) => client.write(`${HEALTH}${handshake('/ws/echo')}${frame(8, '\x03\xe8')}`, 'latin1'))
+    t.same(new Set(answers.map((answer) => statuses(answer).join())), new Set(['200,101']))
+  })
+}
+
 t.test('where a FIN cannot be held back, Node.js reads its sockets as it likes', async (t) => {
   const { emit } = Socket.prototype
   // No socket has one of its own.

@@ -769,6 +769,19 @@ for (const name of ['cork', 'uncork', 'write', 'destroySoon', 'push', 'become'] 
   })
 }
 
+for (const [name, change, title] of [
+  ['_onTimeout', () => fails, 'throws'],
+  ['setTimeout', (original) => function (this: object, ...args: unknown[]) { return this instanceof LazySocket ? this : Reflect.apply(original, this, args) as unknown }, 'sets none']
+] as const satisfies [string, (original: () => unknown) => () => unknown, string][]) {
+  t.test(`where ${name} ${title}, its clients have streams`, async (t) => {
+    const prototype = Socket.prototype as unknown as Record<string, () => unknown>
+    t.intercept(prototype, name, { value: change(prototype[name] as () => unknown), writable: true })
+    const server = await serverFor(t)
+    t.equal(isWarned(server), true)
+    t.equal(await streamsFor(t, server), 2)
+  })
+}
+
 t.test('who is more than the parser reads for has streams at once', async (t) => {
   const server = await serverFor(t, { PROFILE: 'bench' })
   const { target, endpoint } = server

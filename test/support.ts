@@ -81,6 +81,7 @@ const INSIDE = {
   useUserBuffer: (socket: ServerSocket) => socket._handle,
   /** Stopping the parser. */
   kOnExecute: (socket: ServerSocket) => socket.parser.constructor,
+  execute: (socket: ServerSocket) => socket.parser,
   /** Serving TCP clients without streams. */
   shutdown: (socket: ServerSocket) => socket._handle,
   writeBuffer: (socket: ServerSocket) => socket._handle,

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { Duplex, type Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import * as ws from 'ws'
+import { AnswerBatch } from '../src/plugins/answer-batch.ts'
 import { worksWith } from '../src/plugins/ws-trial.ts'
 import { frame as frameText } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, type TestServer } from './support.ts'
@@ -73,6 +74,7 @@ for (const [title, change] of Object.entries(OTHERS)) {
     change(t)
     const server = await serverFor(t, SETTINGS)
     t.equal(isWarned(server), true)
+    const watched = t.capture(AnswerBatch.prototype, 'watch')
 
     const socket = await connect(server.target('http'), { allowHalfOpen: true })
     const received = readAll(socket)
@@ -91,6 +93,13 @@ for (const [title, change] of Object.entries(OTHERS)) {
     ])
     t.ok(answers.equals(expected), 'every answer, in order')
     t.same([...server.endpoint('ws-echo').crossings], [])
+
+    const other = await connect(server.target('http'), { allowHalfOpen: true })
+    const rest = readAll(other)
+    // The second is not UTF-8 (RFC 6455, section 8.1).
+    other.end(Buffer.concat([Buffer.from(handshake('/ws/echo')), frame(1, 'one'), frame(1, Buffer.of(0xff)), frame(1, 'two')]))
+    t.equal((await rest).toString('latin1').split('\r\n\r\n')[1], '\x81\x03one\x88\x02\x03\xef', 'and none after a refusal')
+    t.equal(watched().length, 0, 'ws has its sockets to itself')
   })
 }
 

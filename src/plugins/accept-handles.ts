@@ -21,12 +21,14 @@ const acceptBy = (inside: Inside): AcceptHandles => (server, onConnection) => ta
 async function works (inside: Inside, readInto: ReadInto, host: string): Promise<boolean> {
   const server = createServer()
   const seen: unknown[] = []
+  let active = 0
   const memory = Buffer.alloc(4)
   const closed = new EventEmitter()
   const sockets: TcpSocket[] = []
   const isRight = await tryOut(server, host, async ({ signal, connect, rest, guarded }) => {
     acceptBy({ ...inside, onRead: guarded(inside.onRead) })(server, guarded((socket: TcpSocket) => {
       sockets.push(socket)
+      Object.defineProperty(socket, inside.updateTimer, { value: () => { active++ } })
       seen.push(socket.remotePort)
       socket.on('error', (error) => seen.push((error as NodeJS.ErrnoException).code))
         .on('end', () => {
@@ -53,7 +55,7 @@ async function works (inside: Inside, readInto: ReadInto, host: string): Promise
     const { length } = await rest(talks)
     await over
     const ports = [seen.shift(), seen.shift()]
-    return seen.join() === 'ECONNRESET,onel,oop,written,finish' && length === LARGE_BYTES + 2 && ports.includes(localPort)
+    return seen.join() === 'ECONNRESET,onel,oop,written,finish' && length === LARGE_BYTES + 2 && active > 1 && ports.includes(localPort)
   })
   for (const socket of sockets) socket.destroy()
   return isRight ?? false

@@ -27,7 +27,7 @@ const acceptBy = (inside: Inside): AcceptLazily => (server, http, turn, isWanted
 
 /**
  * Whether Node.js's HTTP server takes such a socket for what it is, with its streams and without: two requests, answers of text and of
- * bytes that have to wait, the client's FIN, and one that breaks off.
+ * bytes that have to wait, a client that is silent, the client's FIN, and one that breaks off.
  */
 async function works (inside: Inside, host: string): Promise<boolean> {
   const long = 'x'.repeat(LARGE_BYTES)
@@ -45,6 +45,7 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       // Whatever Node.js calls by itself.
       Object.assign(socket, {
         emit: guarded(socket.emit),
+        _onTimeout: guarded(socket._onTimeout),
         write (data: string, encoding: BufferEncoding, onWritten?: () => void) {
           const { write } = Object.getPrototypeOf(socket) as Socket
           return write.call(socket, data, encoding, onWritten && guarded(onWritten))
@@ -86,6 +87,12 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       if (third.length < LARGE_BYTES || !third.subarray(-6).equals(Buffer.from('/three'))) return false
     }
 
+    const [silent, sleeping] = await accepted()
+    const late = once(sleeping, 'timeout', { signal })
+    sleeping.setTimeout(1)
+    await late
+    if (!(sleeping instanceof LazySocket)) return false
+    await rest(silent)
     const [ends] = await accepted()
     ends.end()
     await rest(ends)
@@ -100,7 +107,7 @@ async function works (inside: Inside, host: string): Promise<boolean> {
 }
 
 /** With Node.js's parser of it. */
-type ServerSocket = Socket & { parser: Record<string | number, unknown> & { constructor: { kOnExecute: number } } }
+type ServerSocket = Socket & { _onTimeout (): void, parser: Record<string | number, unknown> & { constructor: { kOnExecute: number } } }
 
 function nothing (): void {}
 

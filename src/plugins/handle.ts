@@ -89,6 +89,7 @@ async function lookInside (host: string): Promise<Inside | undefined> {
     const updateTimer = find(Socket.prototype, 'kUpdateTimer')
     const lastWriteQueueSize = find(socket, 'lastWriteQueueSize')
     if (!seen.Write || !seen.Shutdown || !owner || !updateTimer || !lastWriteQueueSize || typeof handle.writeQueueSize !== 'number' || typeof handle.bytesWritten !== 'number' || METHODS.some((name) => typeof handle[name] !== 'function')) return
+    if (typeof Reflect.get(Socket.prototype, '_unrefTimer') !== 'function') return
     return { Write: seen.Write, Shutdown: seen.Shutdown, onRead: handle.onread as Inside['onRead'], owner, updateTimer, lastWriteQueueSize }
   })
 }

@@ -1,15 +1,9 @@
 /**
  * Node.js's HTTP parser, stopped behind a head that it has read for itself: handed what it parses, a request costs a quarter to a third
- * more. The only file that knows how it works inside; it finds out at the start whether this one does.
+ * more. How it works inside is not documented: watch-parser.ts finds out at the start whether this one does.
  */
-import { createServer, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import fastifyPlugin from 'fastify-plugin'
-import { isReadToEnd, type ReadInto } from './read-into.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance { watchParser: WatchParser }
-}
 
 /** What the parser knows of a request, and Node.js's types do not. */
 type Incoming = IncomingMessage & { readonly upgrade: boolean }
@@ -153,39 +147,3 @@ export class ParserWatch {
 function hasBody ({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 }
-
-/** Whether a parser stops where it should, and goes on from there as if nothing had been. */
-async function works (watch: WatchParser, readHttpInto: ReadInto, host: string): Promise<boolean> {
-  const text = ['GET /one HTTP/1.1\r\n', 'POST /two HTTP/1.1\r\nContent-Length: 3\r\n', 'twoGET /three HTTP/1.1\r\n'].map((head) => `${head}Host: oneloop\r\n\r\n`).join('')
-  const memory = Buffer.alloc(1)
-  const seen: unknown[] = []
-  let body = ''
-  const server = createServer((request, response) => {
-    seen.push(request.url)
-    request.on('data', (piece) => { body += String(piece) })
-    response.end()
-  })
-  const isRead = await isReadToEnd(server, host, text, (socket) => {
-    const watching = watch(socket, {
-      onHead: () => seen.length === 0 ? 'serve' : 'stop',
-      onParsed: (bytes) => seen.push(bytes),
-      onBroken: (bytes) => seen.push(bytes),
-      onStopped (bytes, rest) {
-        seen.push(text.slice(bytes) === String(rest))
-        readHttpInto(socket, { nextBuffer: () => memory, onRead: () => true })
-        queueMicrotask(() => {
-          watching?.serveNext()
-          socket.emit('data', rest)
-        })
-      }
-    })
-    return watching !== undefined
-  })
-  return isRead && seen.join() === '/one,true,/two,/three' && body === 'two'
-}
-
-export const parsing = fastifyPlugin(async function parsing (app) {
-  const isAble = await works(watchParser, app.readHttpInto, app.config.host)
-  if (!isAble) app.log.warn('this Node.js has no way to stop its HTTP parser between two requests: each costs more')
-  app.decorate('watchParser', isAble ? watchParser : () => undefined)
-})

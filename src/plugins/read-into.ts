@@ -120,14 +120,14 @@ async function worksForHttp (read: ReadInto, host: string): Promise<boolean> {
 
 /** Sends a text to a server and ends: for trials at the start. Whether `read` took the server's socket, and that came to its end, which could be held. */
 export async function isReadToEnd (server: Server, host: string, text: string, read: (socket: Socket) => boolean): Promise<boolean> {
-  return await tryOut(server, host, async ({ signal, connect }) => {
+  return await tryOut(server, host, async ({ signal, connect, guarded }) => {
     const client = connect()
     const [socket] = await once(server, 'connection', { signal }) as [Socket]
     if (!read(socket)) return false
     let isHeld = false
     holdEnd(socket, () => {
       if (isHeld) return false
-      setImmediate(() => socket.emit('end'))
+      setImmediate(guarded(() => socket.emit('end')))
       isHeld = true
       return true
     })
@@ -140,7 +140,7 @@ export async function isReadToEnd (server: Server, host: string, text: string, r
 
 export const reading = fastifyPlugin(async function reading (app) {
   const isAble = await works(readInto, app.config.host)
-  if (!isAble) app.log.warn('this Node.js has no way to read into memory that is there already: streams cost more')
+  if (!isAble) app.log.warn('this Node.js has no way to read into memory that is there already, or to hold a FIN back: streams cost more')
   app.decorate('readInto', isAble ? readInto : () => false)
   const isAbleForHttp = isAble && await worksForHttp(readHttpInto, app.config.host)
   if (!isAbleForHttp) app.log.warn('this Node.js has no way to hand its HTTP parser what it parses: a flood of requests delays all others')

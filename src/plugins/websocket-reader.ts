@@ -48,8 +48,9 @@ export class WebSocketReader extends SliceReader implements Holder {
     const { raw } = this
     this.delivery.taker = taker
     if (!readInto(raw, this)) {
-      if (early.length > 0) raw.unshift(early)
       raw.prependListener('data', (chunk: Buffer) => this.#onPlainData(chunk))
+      // It flows already, as ws listens: this tells it at once.
+      if (early.length > 0) raw.unshift(early)
       return
     }
     this.#writer.watch()

@@ -179,7 +179,11 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
  */
 function forgetRequest (socket: WebSocket, raw: Socket, response: ServerResponse | undefined): void {
   socket.removeAllListeners('error').on('error', () => {})
-  response?.detachSocket(raw)
+  try {
+    response?.detachSocket(raw)
+  } catch {
+    // This Node.js keeps it in another way, and its memory.
+  }
 }
 
 /** A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8): the request is answered as any other, and the connection ends. */

@@ -14,8 +14,14 @@ import { WebSocketWriter } from './websocket-writer.ts'
  * the answers that wait, and shows what it has refused.
  */
 export function worksWith (server: Pick<WebSocketServer, 'handleUpgrade'>): boolean {
+  const clients: ReturnType<typeof connect>[] = []
+  const another = () => {
+    const client = connect(server)
+    clients.push(client)
+    return client
+  }
   try {
-    const talks = connect(server)
+    const talks = another()
     talks.writer.begin()
     talks.tell('\x81\x81\0\0\0\0A')
     talks.give('\x89\x81\0\0\0\0B')
@@ -26,15 +32,16 @@ export function worksWith (server: Pick<WebSocketServer, 'handleUpgrade'>): bool
     talks.writer.end()
     const isInOrder = talks.sent() === '\x81\x01A\x8a\x01B\x81\x01C\x82\x01D\x81\x01E' && talks.raw.writableEnded
 
-    const breaks = connect(server)
+    const breaks = another()
     const { hasRefused } = breaks.delivery
     // Not masked (RFC 6455, section 5.1).
     breaks.give('\x81\x01A')
     const isShown = !hasRefused && breaks.delivery.hasRefused
-    for (const { socket } of [talks, breaks]) socket.terminate()
     return isInOrder && isShown
   } catch {
     return false
+  } finally {
+    for (const { raw } of clients) raw.destroy()
   }
 }
 
@@ -51,7 +58,8 @@ function connect (server: Pick<WebSocketServer, 'handleUpgrade'>) {
   const request = Object.assign(new IncomingMessage(raw), {
     method: 'GET',
     url: '/',
-    headers: { upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'b25lbG9vcCBpcyBzdGFydA==' }
+    httpVersion: '1.1',
+    headers: { host: 'oneloop', connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'b25lbG9vcCBpcyBzdGFydA==' }
   })
   let upgraded: WebSocket | undefined
   server.handleUpgrade(request, raw, Buffer.alloc(0), (webSocket) => { upgraded = webSocket })

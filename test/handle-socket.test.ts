@@ -82,8 +82,10 @@ t.test('where Node.js does not tell them of their reads, its clients are streams
 })
 
 t.test('where a socket has no timer that a write may start again, its clients are streams', async (t) => {
-  const { _unrefTimer } = Socket.prototype as unknown as { _unrefTimer: unknown }
-  t.intercept(Socket.prototype as unknown as { _unrefTimer: unknown }, '_unrefTimer', { get () { return this === Socket.prototype ? undefined : _unrefTimer } })
+  const descriptor = Object.getOwnPropertyDescriptor(Socket.prototype, '_unrefTimer') as PropertyDescriptor
+  t.teardown(() => Object.defineProperty(Socket.prototype, '_unrefTimer', descriptor))
+  // Those of Node.js itself still have it.
+  Object.defineProperty(Socket.prototype, '_unrefTimer', { configurable: true, get () { return this === Socket.prototype ? undefined : descriptor.value as unknown } })
   t.equal(isWarned(await serverFor(t)), true)
 })
 

@@ -6,17 +6,17 @@
 export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T) => void): () => boolean {
   const items = [...all]
   let at = 0
-  let isDone = items.length === 0
+  let isDone = false
   const next = () => {
+    isDone = at === items.length
     for (let done = 0; done < atOnce && at < items.length;) {
       const item = items[at++] as T
       if (!all.has(item)) continue
       each(item)
       done++
     }
-    if (at < items.length) setImmediate(next)
-    else setImmediate(() => { isDone = true })
+    if (!isDone) setImmediate(next)
   }
-  if (!isDone) next()
+  next()
   return () => isDone
 }

@@ -15,7 +15,7 @@ import { isText, nativeUnmask, unmaskBy } from '../src/plugins/unmask.ts'
 import { WebSocketReader } from '../src/plugins/websocket-reader.ts'
 import { WebSocketWriter } from '../src/plugins/websocket-writer.ts'
 import { Turn } from '../src/turn.ts'
-import { frame as frameText } from './corpus-websocket.ts'
+import { frameBytes as frame } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled } from './support.ts'
 
 const MIB = 1_048_576
@@ -23,9 +23,6 @@ const MAX_MESSAGE_BYTES = 100_000
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000', WS_MAX_MESSAGE_BYTES: String(MAX_MESSAGE_BYTES) }
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10]
 
-type FrameOptions = Parameters<typeof frameText>[2]
-const frame = (opcode: number, bytes: Uint8Array, options: FrameOptions = {}): Buffer =>
-  Buffer.from(frameText(opcode, Buffer.from(bytes).toString('latin1'), options), 'latin1')
 const BYE = frame(CLOSE, Buffer.of(0x03, 0xe8))
 
 /** How a stream is sorted that comes in pieces: what is held of it, and what kind each part is. */

@@ -32,6 +32,10 @@ export function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMa
   return Buffer.concat([Buffer.of((isLast ? 0x80 : 0) | rsv | opcode), length, mask, payload]).toString('latin1')
 }
 
+/** The same as bytes; a text is sent as UTF-8. */
+export const frameBytes = (opcode: number, payload: Uint8Array | string, options?: FrameOptions): Buffer =>
+  Buffer.from(frame(opcode, Buffer.from(payload).toString('latin1'), options), 'latin1')
+
 const part = (opcode: number, text = ''): string => frame(opcode, text, { isLast: false })
 const close = (code: number, reason = ''): string => frame(CLOSE, String.fromCharCode(code >> 8, code & 255) + reason)
 const BYE = close(1000)

@@ -12,16 +12,15 @@ import { WebSocketWriter } from '../src/plugins/websocket-writer.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import type { WebSocketClient } from '../src/service.ts'
 import { Turn } from '../src/turn.ts'
-import { frame as frameText } from './corpus-websocket.ts'
+import { frameBytes as frame } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 const [TEXT, BINARY] = [1, 2]
 
-const frame = (opcode: number, bytes: Buffer): Buffer => Buffer.from(frameText(opcode, bytes.toString('latin1')), 'latin1')
 /** The head of a frame of so many bytes, and the first of them. */
-const begun = (bytes: number, first: number): Buffer => Buffer.from(frameText(BINARY, 'x'.repeat(first), { claimed: BigInt(bytes) }), 'latin1')
+const begun = (bytes: number, first: number): Buffer => frame(BINARY, 'x'.repeat(first), { claimed: BigInt(bytes) })
 
 /** So many of 1 MiB, with the heads of their frames. */
 const MOST = Math.floor(MAX_UNFINISHED_BYTES / MIB) - 1

@@ -6,13 +6,11 @@ import t, { type Test } from 'tap'
 import * as ws from 'ws'
 import { AnswerBatch } from '../src/plugins/answer-batch.ts'
 import { worksWith } from '../src/plugins/ws-trial.ts'
-import { frame as frameText } from './corpus-websocket.ts'
+import { frameBytes as frame } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
 const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
-const frame = (opcode: number, bytes: Buffer | string, isLast = true): Buffer =>
-  Buffer.from(frameText(opcode, Buffer.from(bytes).toString('latin1'), { isLast }), 'latin1')
 const BYE = frame(8, Buffer.of(0x03, 0xe8))
 
 /** What is inside of a WebSocket, and of what it sends with. */
@@ -81,7 +79,7 @@ for (const [title, change] of Object.entries(OTHERS)) {
     const large = randomBytes(200_000)
     const parts = [large.subarray(0, 70_000), large.subarray(70_000)] as const
     // The first ones come with the handshake.
-    socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), frame(1, 'one'), frame(9, 'two'), frame(2, parts[0], false)]))
+    socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), frame(1, 'one'), frame(9, 'two'), frame(2, parts[0], { isLast: false })]))
     socket.end(Buffer.concat([frame(0, parts[1]), ...Array.from({ length: 500 }, (_, i) => frame(1, `${i}`)), BYE]))
     const bytes = await received
     const answers = bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)

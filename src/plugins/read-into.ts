@@ -83,6 +83,16 @@ export const readHttpInto: ReadInto = (socket, reader) => {
 }
 function nothing (): void {}
 
+/**
+ * As Node.js reads a socket: what comes is its 'data'. For one that may be read into memory already, and cannot be read otherwise any more.
+ * @param readInto by which that was done.
+ */
+export const readPlainly = (readInto: ReadInto): ReadInto => (socket, reader) => {
+  const raw = socket as Socket
+  readInto(raw, { nextBuffer: () => reader.nextBuffer(), onRead: (bytes, buffer) => raw.push(Buffer.from(buffer.subarray(0, bytes))) })
+  return false
+}
+
 /** Whether `read` does what it says: bytes in their order, the stop, the buffer's change, and the end. */
 async function works (read: ReadInto, host: string): Promise<boolean> {
   const buffers = [Buffer.alloc(3), Buffer.alloc(4)] as const

@@ -8,13 +8,13 @@ declare module 'fastify' {
   interface FastifyInstance { watchParser: WatchParser }
 }
 
-const request = (line: string, ...headers: readonly string[]): string => [`${line} HTTP/1.1`, 'Host: oneloop', ...headers, '', ''].join('\r\n')
+const head = (line: string, ...headers: readonly string[]): string => [`${line} HTTP/1.1`, 'Host: oneloop', ...headers, '', ''].join('\r\n')
 
 /** What a client says, what becomes of its first head and of all others, and what is seen then, bodies last. */
 const TRIALS = [
-  { text: `${request('GET /one')}${request('POST /two', 'Content-Length: 3')}two${request('GET /three')}`, first: 'serve', others: 'stop', expected: '/one,stopped,/two,/three,two' },
-  { text: `${request('GET /one', 'Connection: Upgrade', 'Upgrade: another')}more`, first: 'wait', others: 'wait', expected: 'stopped,upgrade,' },
-  { text: `${request('GET /one')}neither\r\n\r\n`, first: 'serve', others: 'serve', expected: '/one,broken,HPE,' }
+  { text: `${head('GET /one')}${head('POST /two', 'Content-Length: 3')}two${head('GET /three')}`, first: 'serve', others: 'stop', expected: '/one,stopped,/two,/three,two' },
+  { text: `${head('GET /one', 'Connection: Upgrade', 'Upgrade: another')}more`, first: 'wait', others: 'wait', expected: 'stopped,upgrade,' },
+  { text: `${head('GET /one')}neither\r\n\r\n`, first: 'serve', others: 'serve', expected: '/one,broken,HPE,' }
 ] as const
 
 /** Whether a parser stops where it should, and goes on from there as if nothing had been: behind a body, at an upgrade, and at what is no request. */

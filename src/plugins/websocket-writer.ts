@@ -25,7 +25,7 @@ export class WebSocketWriter {
     this.#batch = batch
   }
 
-  /** To be called before the first slice begins. */
+  /** To be called before the first slice begins: from then on what ws writes comes behind the answers that wait. */
   watch (): void {
     this.#batch.watch(this.#raw)
   }

@@ -20,10 +20,11 @@ import { endpointsOf } from './endpoints-of.ts'
 import { FrameMemory } from './frame-memory.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { peerOf } from './peer.ts'
+import { readPlainly } from './read-into.ts'
 import { WebSocketReader, type WebSocketReading } from './websocket-reader.ts'
 import { WebSocketSession, type WebSocketRunner } from './websocket-session.ts'
 import { WebSocketWriter } from './websocket-writer.ts'
-import { readPlainly, worksWith } from './ws-trial.ts'
+import { worksWith } from './ws-trial.ts'
 
 const GOING_AWAY = 1001
 const TRY_AGAIN_LATER = 1013

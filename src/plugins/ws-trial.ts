@@ -1,12 +1,11 @@
 /** What of ws its runner needs and ws does not document: found out at the start, with clients that are nowhere. Else ws has every client as it likes. */
 import { IncomingMessage } from 'node:http'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import type { WebSocket, WebSocketServer } from 'ws'
 import { Turn } from '../turn.ts'
 import { AnswerBatch } from './answer-batch.ts'
 import { MessageDelivery } from './message-delivery.ts'
-import type { ReadInto } from './read-into.ts'
 import { WebSocketWriter } from './websocket-writer.ts'
 
 /**
@@ -14,14 +13,9 @@ import { WebSocketWriter } from './websocket-writer.ts'
  * the answers that wait, and shows what it has refused.
  */
 export function worksWith (server: Pick<WebSocketServer, 'handleUpgrade'>): boolean {
-  const clients: ReturnType<typeof connect>[] = []
-  const another = () => {
-    const client = connect(server)
-    clients.push(client)
-    return client
-  }
+  const sockets: Duplex[] = []
   try {
-    const talks = another()
+    const talks = connect(server, sockets)
     talks.writer.begin()
     talks.tell('\x81\x81\0\0\0\0A')
     talks.give('\x89\x81\0\0\0\0B')
@@ -32,7 +26,7 @@ export function worksWith (server: Pick<WebSocketServer, 'handleUpgrade'>): bool
     talks.writer.end()
     const isInOrder = talks.sent() === '\x81\x01A\x8a\x01B\x81\x01C\x82\x01D\x81\x01E' && talks.raw.writableEnded
 
-    const breaks = another()
+    const breaks = connect(server, sockets)
     const { hasRefused } = breaks.delivery
     // Not masked (RFC 6455, section 5.1).
     breaks.give('\x81\x01A')
@@ -41,12 +35,15 @@ export function worksWith (server: Pick<WebSocketServer, 'handleUpgrade'>): bool
   } catch {
     return false
   } finally {
-    for (const { raw } of clients) raw.destroy()
+    for (const socket of sockets) socket.destroy()
   }
 }
 
-/** A client, its messages answered with the same: short ones from the batch, what is for ws by ws. */
-function connect (server: Pick<WebSocketServer, 'handleUpgrade'>) {
+/**
+ * A client, its messages answered with the same: short ones from the batch, what is for ws by ws.
+ * @param sockets gets its socket, which is to be destroyed.
+ */
+function connect (server: Pick<WebSocketServer, 'handleUpgrade'>, sockets: Duplex[]) {
   const sent: Buffer[] = []
   const raw = new Duplex({
     read () {},
@@ -55,6 +52,7 @@ function connect (server: Pick<WebSocketServer, 'handleUpgrade'>) {
       done()
     }
   }) as Socket
+  sockets.push(raw)
   const request = Object.assign(new IncomingMessage(raw), {
     method: 'GET',
     url: '/',
@@ -71,7 +69,6 @@ function connect (server: Pick<WebSocketServer, 'handleUpgrade'>) {
   delivery.taker = { isBorrowing: true, take: (message, isBinary) => { writer.answer(message, message.length, isBinary) } }
   sent.length = 0
   return {
-    socket,
     raw,
     writer,
     delivery,
@@ -82,16 +79,6 @@ function connect (server: Pick<WebSocketServer, 'handleUpgrade'>) {
     give: (bytes: string) => delivery.give(Buffer.from(bytes, 'latin1')),
     sent: () => Buffer.concat(sent).toString('latin1')
   }
-}
-
-/**
- * As Node.js reads a socket: what comes is its 'data'. For one that may be read into memory already, and cannot be read otherwise any more.
- * @param readInto by which that was done.
- */
-export const readPlainly = (readInto: ReadInto): ReadInto => (socket, reader) => {
-  const raw = socket as Socket
-  readInto(raw, { nextBuffer: () => reader.nextBuffer(), onRead: (bytes, buffer) => raw.push(Buffer.from(buffer.subarray(0, bytes))) })
-  return false
 }
 
 function nothing (): void {}

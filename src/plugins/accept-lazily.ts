@@ -82,6 +82,7 @@ async function works (inside: Inside, host: string): Promise<boolean> {
       ask(client, path, 'keep-alive')
       await once(client, 'readable', { signal })
       if (socket instanceof LazySocket || socket.writableLength < LARGE_BYTES / 4) return false
+      if (!knowsProgress(socket as ServerSocket, inside)) return false
       ask(client, '/three', 'close')
       const third = await rest(client)
       if (third.length < LARGE_BYTES || !third.subarray(-6).equals(Buffer.from('/three'))) return false
@@ -106,8 +107,20 @@ async function works (inside: Inside, host: string): Promise<boolean> {
   }) ?? false
 }
 
+/** Whether its timer, when it fires, takes a client that has been sent more since the last time for one that is not silent. */
+function knowsProgress (socket: ServerSocket, { lastWriteQueueSize }: Inside): boolean {
+  const { writeQueueSize } = socket._handle
+  Object.assign(socket, { [lastWriteQueueSize]: writeQueueSize + 1 })
+  let isSilent = false
+  const onTimeout = () => { isSilent = true }
+  socket.once('timeout', onTimeout)
+  socket._onTimeout()
+  socket.off('timeout', onTimeout)
+  return !isSilent && Reflect.get(socket, lastWriteQueueSize) === writeQueueSize
+}
+
 /** With Node.js's parser of it. */
-type ServerSocket = Socket & { _onTimeout (): void, parser: Record<string | number, unknown> & { constructor: { kOnExecute: number } } }
+type ServerSocket = Socket & { _handle: Handle, _onTimeout (): void, parser: Record<string | number, unknown> & { constructor: { kOnExecute: number } } }
 
 function nothing (): void {}
 

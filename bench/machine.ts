@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { descriptorLimit } from '../src/descriptors.ts'
+import { descriptorLimit } from '../src/traffic/resources.ts'
 import { found } from './programs.ts'
 
 const GIB = 1024 ** 3

@@ -1,29 +1,29 @@
-/** Settings → app → listening → signals. The only file that touches the process's signals. */
-import { createServer } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
+/** Settings → app → listening → signals. The only file that handles the process's signals, but for the first moments (cli.ts). */
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import { type App, buildApp } from './app.ts'
-import type { Config } from './config.ts'
-import { descriptorLimit, fitConnections, openDescriptors } from './descriptors.ts'
-import type { Endpoint } from './endpoint.ts'
-import { StartError } from './start-error.ts'
-import type { Logger } from './logger.ts'
-import { listen, close } from './plugins/net-server.ts'
+import type { Config } from './config/config.ts'
+import { fitConnections } from './config/fit-connections.ts'
+import { DEFAULT_HOSTS, ownName, withOwnName, type Host } from './config/hosts.ts'
+import { StartError } from './config/start-error.ts'
+import type { Logger } from './log/logger.ts'
+import type { Endpoint } from './traffic/endpoint.ts'
+import { descriptorLimit, openDescriptors } from './traffic/resources.ts'
+import { hasIPv6 } from './wire/addresses.ts'
 
 /** Of a process that has just started, where the system does not tell: some more than were seen. */
 const UNKNOWN_DESCRIPTORS = 32
 
-/** Starts everything. Throws a StartError, with every endpoint closed again. */
+/** Starts everything. Throws a StartError, with every port closed again. */
 export async function start (config: Config, logger: FastifyBaseLogger): Promise<App> {
-  const host = await usableHost(config.host)
-  if (host !== config.host) logger.warn({ wanted: config.host, host }, 'this machine has no IPv6: listening on IPv4 only')
-  const { config: fitted, lowered } = fitConnections(config, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS)
+  const hosts = await usableHosts(config, logger)
+  const { config: fitted, lowered } = fitConnections({ ...config, hosts }, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS)
   if (Object.keys(lowered).length > 0) logger.warn({ ...lowered, descriptors: descriptorLimit() }, 'connection limits lowered to what the file descriptors allow. Allow more with ulimit -n')
   if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server')
-  const app = await buildApp({ ...fitted, host }, logger)
+  if (config.ignored.length > 0) logger.warn({ ignored: config.ignored }, 'ignored settings that Kubernetes made for a Service of that name. Set enableServiceLinks: false')
+  const app = await buildApp(fitted, logger)
   await app.ready()
-  const problems = app.endpoints.filter((endpoint) => endpoint.isFatal).map(describe)
+  const problems = app.endpoints.filter(({ transport, location }) => transport !== 'websocket' && location.isFatal).map(describe)
   if (problems.length === 0 && !app.endpoints.some(({ state }) => state === 'open')) {
     problems.push('there is nothing to serve: every service is off, or its port is in use. Is oneloop running already?')
   }
@@ -31,31 +31,21 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
     await app.close()
     throw new StartError(problems)
   }
-  for (const { state, transport, origin } of app.endpoints) {
+  for (const { state, transport, location: { origin } } of app.endpoints) {
     if (state !== 'busy' || transport === 'websocket') continue
-    logger.warn(`${transport} port ${origin.port} is in use by another program: skipped. Set ${origin.variable} to choose another`)
+    logger.warn(`${transport} port ${origin.port} is in use by another program: skipped, and tried again every few seconds. Set ${origin.variable} to choose another`)
   }
   return app
 }
 
-/** A V8 that does not know one of them says so on standard error, and does without. */
-export const V8_FLAGS: readonly string[] = [
-  // By how much the heap may outgrow what lives in it before V8 collects, in percent. V8 itself lets it double: an idle WebSocket had
-  // 6.8 to 8 KB resident then, with 5.2 alive; with this it has 4.9 to 5.6, and opening one costs no more.
-  '--heap-growing-percent=30',
-  // Else V8 puts what has often lived for long among what is old from the start. How long a connection lives is its client's choice:
-  // of each short one half a kilobyte stayed, and what it pointed to, until the whole heap was marked.
-  '--no-allocation-site-pretenuring'
-]
-
-/** Starts everything and stays until SIGTERM or SIGINT; a second signal exits at once, with 1. */
-export async function serve (config: Config, logger: Logger): Promise<App> {
-  for (const flag of V8_FLAGS) setFlagsFromString(flag)
+/**
+ * Starts everything and stays until SIGTERM or SIGINT; a second signal exits at once, with 1.
+ * @param takeOver ends whatever handled signals before.
+ */
+export async function serve (config: Config, logger: Logger, takeOver = () => {}): Promise<App> {
   const starting = start(config, logger)
-  // An exit before its time must not wait for a reader of the log.
-  const giveUp = () => { logger.close() }
   // Not 'beforeExit': it would turn the exit code of a failed start into 0.
-  const options = { delay: config.drainMs, logger, onSecondSignal: giveUp, onTimeout: giveUp, skip: ['beforeExit' as const] }
+  const options = { delay: config.drainMs, logger, skip: ['beforeExit' as const] }
   // While it still starts: a process that is its container's first ignores signals that it has no listener for.
   closeWithGrace(options, async ({ err, signal }) => {
     if (err) logger.fatal({ err }, 'uncaught error: exiting')
@@ -63,8 +53,9 @@ export async function serve (config: Config, logger: Logger): Promise<App> {
     const app = await starting.catch(() => undefined)
     await app?.close()
     logger.info('stopped')
-    await logger.flushAndClose()
+    await logger.flush()
   })
+  takeOver()
   const app = await starting
   followParent()
   return app
@@ -86,20 +77,14 @@ function followParent (): void {
   }, PARENT_CHECK_MS).unref()
 }
 
-/** `::`, or 0.0.0.0 on a machine that has no IPv6; any other address as it is. */
-async function usableHost (host: string): Promise<string> {
-  if (host !== '::') return host
-  const probe = createServer()
-  try {
-    await listen(probe, { host, port: 0 })
-    return host
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL') return '0.0.0.0'
-    throw error
-  } finally {
-    await close(probe)
+/** With this machine's own name, where nobody set HOST; with 0.0.0.0 for `::` on a machine that has no IPv6. */
+async function usableHosts ({ hosts }: Config, logger: FastifyBaseLogger): Promise<readonly Host[]> {
+  if (hosts === DEFAULT_HOSTS) return withOwnName(hosts, await ownName())
+  if (hosts.some(({ address }) => address === '::') && !await hasIPv6()) {
+    logger.warn({ wanted: '::', host: '0.0.0.0' }, 'this machine has no IPv6: listening on IPv4 only')
+    return [{ address: '0.0.0.0', isOptional: false }]
   }
+  return hosts
 }
 
 const CAUSES: Readonly<Record<string, string>> = {
@@ -108,7 +93,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'cannot be opened: the address is not one of this machine. Set HOST to one that is'
 }
 
-function describe ({ origin, transport, address, error }: Endpoint): string {
+function describe ({ transport, address, location: { origin, error } }: Endpoint): string {
   const kind = transport === 'udp' ? 'udp' : 'tcp'
-  return `${origin.variable}=${origin.port}: ${kind} port ${origin.port} on ${address} ${CAUSES[error?.code ?? ''] ?? error?.message}`
+  return `${origin.variable}=${origin.port}: ${kind} port ${origin.port} on ${error?.address ?? address} ${CAUSES[error?.code ?? ''] ?? error?.message}`
 }

@@ -1,6 +1,6 @@
 /** What a service is, and all it may touch: a pure description of a protocol that knows no server. */
 
-import type { Transport } from './transport.ts'
+import type { Transport } from './shared/transport.ts'
 
 export type { Transport }
 
@@ -40,13 +40,6 @@ export interface TcpClient {
 export interface TcpReceiver {
   /** The next bytes of the stream, cut wherever the network cut them: TCP has no messages. */
   data?(chunk: Buffer): void
-  /**
-   * As `data`, and in its place, for a service that keeps no byte longer than the call, other than by writing it to this client:
-   * the chunk's memory is read into again.
-   */
-  borrow?(chunk: Buffer): void
-  /** How many bytes came, for a service that needs no more: their memory is free again at once. */
-  count?(bytes: number): void
   /** The client's FIN: it sends no more, but may still read. Without this method the runner answers with `end()`. */
   end?(): void
 }
@@ -62,7 +55,7 @@ export interface UdpService extends Description {
   readonly transport: 'udp'
   readonly ports: readonly number[]
   /**
-   * Returns the reply, or nothing. Its bytes may be sent a moment later. A reply larger than its request is dropped.
+   * Returns the reply, or nothing. A reply larger than its request is dropped.
    * `log` writes one line to the log, bounded and with control characters escaped.
    */
   onMessage(message: Buffer, from: Peer, log: (text: string) => void): Uint8Array | string | void
@@ -84,11 +77,6 @@ export interface WebSocketClient {
 
 export interface WebSocketReceiver {
   message?(message: Buffer, isBinary: boolean): void
-  /**
-   * As `message`, and in its place, for a service that keeps no byte longer than the call, other than by sending it to this client:
-   * the message's memory is used again.
-   */
-  borrow?(message: Buffer, isBinary: boolean): void
   close?(): void
 }
 

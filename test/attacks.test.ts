@@ -42,9 +42,8 @@ async function play (server: TestServer, { parts }: Attack): Promise<{ answers: 
   })
   next()
   await new Promise((resolve) => { socket.once('end', resolve).once('close', resolve) })
-  // Whoever holds on is forgotten, too.
-  await isForgotten(server)
   socket.destroy()
+  await isForgotten(server)
   const received = Buffer.concat(chunks)
   return { answers: [...readAnswers(received), ...last], text: received.toString('latin1') }
 }
@@ -139,11 +138,12 @@ const PING = '\x89\x80\0\0\0\0'
 const HANDSHAKE = websocketAttacks.find(({ name }) => name === 'an empty message')?.parts[0] ?? ''
 
 t.test('a flood of pings whose pongs nobody reads ends its client', async (t) => {
-  const server = await serverFor(t)
+  const server = await serverFor(t, { PROFILE: 'bench', WS_MAX_UNSENT_BYTES: '1000' })
   const socket = await connect(server.target('http'))
   socket.pause()
-  socket.write(HANDSHAKE + PING.repeat(5000), 'latin1')
-  await until(() => server.log.some(({ reason }) => String(reason).includes('WS_MAX_PONGS')), 'the reason is logged')
+  const large = `\x89\xfd\0\0\0\0${'x'.repeat(125)}`
+  socket.write(HANDSHAKE + large.repeat(200_000), 'latin1')
+  await until(() => server.log.some(({ reason }) => reason === 'reads too slowly: WS_MAX_UNSENT_BYTES'), 'the reason is logged')
   await isForgotten(server)
   socket.destroy()
   t.ok(await isServed(server), 'a fresh client is served')
@@ -190,11 +190,20 @@ t.test('a body in chunks of a byte is counted, and nothing of it is kept', async
 t.test('requests without a Host header count against HTTP_RATE', async (t) => {
   const server = await serverFor(t, { HTTP_RATE: '1', HTTP_BURST: '20' })
   const upgrade = HANDSHAKE.replace(/Host: .*\r\n/, '')
-  // Node.js turns other requests without one away by itself, and closes.
   const answers = await Promise.all(Array.from({ length: 40 }, async () => (await play(server, { name: '', parts: [upgrade], answers: [] })).answers))
   const count = (status: string) => answers.flat().filter((answer) => answer === status).length
   t.ok(count('400') >= 20 && count('400') < 30, `${count('400')} were told why`)
   t.equal(count('400') + count('429'), 40)
+})
+
+t.test('a client that holds on after its last answer is let go', async (t) => {
+  const server = await serverFor(t)
+  const socket = await connect(server.target('http'), { allowHalfOpen: true })
+  socket.resume().write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\nConnection: close\r\n\r\n')
+  await once(socket, 'end')
+  await isForgotten(server)
+  t.notOk(socket.writableEnded, 'though it did nothing')
+  socket.destroy()
 })
 
 t.test('a client that never answers a close frame is let go after WS_CLOSE_MS', async (t) => {

@@ -11,7 +11,7 @@ import type { AxeResults } from 'axe-core'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
-import { portVariable } from '../src/settings.ts'
+import { portVariable } from '../src/config/settings.ts'
 import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }

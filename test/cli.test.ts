@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
-import { settingsTable } from '../src/settings-table.ts'
+import { settingsTable } from '../src/config/settings-table.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, TIMEOUT_MS, until } from './support.ts'
 
@@ -252,7 +252,7 @@ t.test('the clients', async (t) => {
     const partly = await serverFor(t, { ECHO_ONCE_PORT: 'off' })
     const { host, port } = partly.target('http')
     // The server says the port is open, and nobody is there: as when a port is not published, or behind a firewall.
-    partly.endpoint('greeting').port = 1
+    partly.endpoint('greeting').location.port = 1
     const failed = await run(['check', `${host}:${port}`, '--json'])
     t.equal(failed.code, 1)
     const report = JSON.parse(failed.stdout) as { ok: boolean, services: { name: string }[] }

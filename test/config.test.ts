@@ -1,6 +1,6 @@
 import t from 'tap'
-import { ConfigError, loadConfig, type Values } from '../src/config.ts'
-import { flag, settings } from '../src/settings.ts'
+import { ConfigError, loadConfig, type Values } from '../src/config/config.ts'
+import { flag, settings } from '../src/config/settings.ts'
 
 /** The problems that these settings have; none where they are right. */
 function problemsOf (env: Values, flags: Values = {}): readonly string[] {
@@ -15,7 +15,7 @@ function problemsOf (env: Values, flags: Values = {}): readonly string[] {
 
 t.test('the defaults are the tutorials\' ports, on this machine alone', async (t) => {
   const config = loadConfig()
-  t.equal(config.host, '127.0.0.1')
+  t.same(config.hosts.map(({ address }) => address), ['127.0.0.1', '::1', '127.0.0.4'])
   t.equal(config.drainMs, 10_000)
   t.match(Object.fromEntries(Object.entries(config.ports).map(([name, { ports }]) => [name, ports])), {
     http: [5001],
@@ -50,18 +50,18 @@ t.test('every setting refuses bad values, naming the variable, the value and wha
   for (const [name, setting] of Object.entries(settings)) {
     const bad = setting.format === 'ports'
       ? ['on', '-1', '65536', '1.5', '99999', '1,', ',1', '1, 2', '1 2', '1,2,3,4,5,6,7,8,9', '0x10']
-      : setting.format === 'ip'
-        ? ['localhost', '300.0.0.1', '127.0.0.1:80', '127.1', '*']
+      : setting.format === 'hosts'
+        ? ['localhost', '300.0.0.1', '127.0.0.1:80', '127.1', '*', '127.0.0.1,', '127.0.0.1, ::1', 'x86_64-pc-linux-gnu', Array.from({ length: 17 }, (_, i) => `127.0.0.${i}`).join(',')]
         : setting.format === 'origins'
           ? ['lab.example', 'https://lab.example/', 'https://lab.example:443', 'null', '*', 'ftp://lab.example', 'https://a,', ' ', Array(17).fill('http://a').join(',')]
           : setting.enum
             ? ['loud', 'INFO', '30']
             : ['ten', '1.5', '-1', String((setting.minimum ?? 0) - 1), String((setting.maximum ?? 0) + 1), '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
-    const right = setting.format === 'ports' ? /off, 0 for a free port, or ports from 1 to 65535/ : setting.format === 'ip' ? /an IP address/ : setting.format === 'origins' ? /origins such as/ : setting.enum ? /one of/ : new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`)
+    const right = setting.format === 'ports' ? /off, 0 for a free port, or ports from 1 to 65535/ : setting.format === 'hosts' ? /IP addresses, such as/ : setting.format === 'origins' ? /origins such as/ : setting.enum ? /one of/ : new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`)
     for (const value of bad) {
       const problems = problemsOf({ [name]: value })
       t.equal(problems.length, 1, `${name}=${value}`)
-      t.ok(problems[0]?.startsWith(`${name}=${JSON.stringify(value)} must be `), String(problems[0]))
+      t.ok(problems[0]?.startsWith(`${name}=${JSON.stringify(value)} from the environment must be `), String(problems[0]))
       t.match(problems[0], right)
     }
   }
@@ -69,10 +69,10 @@ t.test('every setting refuses bad values, naming the variable, the value and wha
 
 t.test('all problems are told at once, with the flag where one came from a flag', async (t) => {
   t.same(problemsOf({ HOST: 'localhost', ECHO_PORT: 'x', LOG_LEVEL: 'loud', TIME_PORT: '12121' }, { DRAIN_MS: '5' }), [
-    'HOST="localhost" must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::',
-    'ECHO_PORT="x" must be off, 0 for a free port, or ports from 1 to 65535 (at most 8, joined by commas)',
-    'LOG_LEVEL="loud" must be one of fatal, error, warn, info, debug, trace, silent',
-    'DRAIN_MS="5" (from --drain-ms) must be a whole number from 1000 to 600000',
+    'HOST="localhost" from the environment must be IP addresses, such as 127.0.0.1,::1, or 0.0.0.0 or :: for all (at most 16, joined by commas)',
+    'ECHO_PORT="x" from the environment must be off, 0 for a free port, or ports from 1 to 65535 (at most 8, joined by commas)',
+    'LOG_LEVEL="loud" from the environment must be one of fatal, error, warn, info, debug, trace, silent',
+    'DRAIN_MS="5" from --drain-ms must be a whole number from 1000 to 600000',
     'TIME_PORT and EXCHANGE_PORT (default) both ask for tcp port 12121: give one of them another port, or off'
   ])
 })

@@ -30,7 +30,7 @@ const post = (headers: string, body = '', version = '1.1'): string =>
   `POST /api/lab/run?service=none HTTP/${version}\r\n${HEAD}Content-Type: application/json\r\n${headers}\r\n${body}`
 const chunked = (body: string): string => post('Transfer-Encoding: chunked\r\n', body)
 const json = (body: string): string => post(`Content-Length: ${body.length}\r\n`, body)
-const h2c = (path = '/healthz', headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n${headers}\r\n`
+const h2c = (path = '/healthz', headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAAQ\r\nUpgrade: h2c\r\n${headers}\r\n`
 const headers = (count: number): string => Array.from({ length: count }, (_, i) => `X-${i}: y\r\n`).join('')
 
 const FRAMING = /"ERR_HTTP_SYNTAX"/
@@ -65,7 +65,7 @@ const rows: readonly Row[] = [
   ['Transfer-Encoding: chunked, then identity', post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n', '2\r\n{}\r\n0\r\n\r\n'), 400, FRAMING],
   ['Transfer-Encoding: gzip', post('Transfer-Encoding: gzip\r\n', '{}'), 400, FRAMING],
   ['Transfer-Encoding: xchunked', post('Transfer-Encoding: xchunked\r\n', '2\r\n{}\r\n0\r\n\r\n'), 400, FRAMING],
-  ['a body larger than its Content-Length', post('Content-Length: 2\r\n', '{}GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'), 400, FRAMING],
+  ['a body larger than its Content-Length', post('Content-Length: 2\r\n', '{}GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'), 404, NO_SERVICE],
   ['garbage behind a kept-alive body', [post('Content-Length: 2\r\n', '{}').replace('Connection: close\r\n', ''), 'garbage'], [404, 400], FRAMING],
   ['a body on a GET', get('/healthz', 'Content-Length: 5\r\n') + 'hello', 200, HEALTHY],
   ['a body above HTTP_MAX_BODY_BYTES, by its length', post(`Content-Length: ${MIB + 1}\r\n`), 413],
@@ -113,7 +113,9 @@ const rows: readonly Row[] = [
   ['a header\'s name of 17 KiB', header(`${'a'.repeat(KIB_17)}: x`), 431],
   ['a URL of 17 KiB', get(`/${'a'.repeat(KIB_17)}`), 431],
   ['a URL of 15 KiB', get(`/${'a'.repeat(15_360)}`), 404, NOT_FOUND],
-  ['no Host in HTTP/1.1', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
+  ['no Host in HTTP/1.1', 'GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n', 400, BAD_HOST],
+  ...['a b', '<script>', 'a,b', 'a/b', 'user@a', '[::1', 'a:b'].map((host): Row => [`a Host of ${host}`, get().replace('oneloop', host), 400, BAD_HOST]),
+  ...['a', 'a:1', '[::1]:80', '192.0.2.1', ''].map((host): Row => [`a Host of ${host}`, get().replace('oneloop', host), 200, HEALTHY]),
   ['Host twice', header('Host: other.example'), 400, BAD_HOST],
   ['Host twice, the same', header('host: oneloop'), 400, BAD_HOST],
   ['Host twice in HTTP/1.0', header('Host: oneloop').replace('1.1', '1.0'), 400, BAD_HOST],
@@ -122,15 +124,18 @@ const rows: readonly Row[] = [
   ['an unknown method', get().replace('GET', 'FOO'), 400, FRAMING],
   ['a method in lower case', get().replace('GET', 'get'), 400, FRAMING],
   ['a method of 32 KiB', get().replace('GET', 'G'.repeat(32_768)), 400, FRAMING],
-  ['a known method that nothing takes', get().replace('GET', 'PROPFIND'), 405, /\r\nallow: GET, HEAD\r\n/i],
+  ['a known method that nothing takes', get().replace('GET', 'PROPFIND'), 405, /\r\nallow: GET, HEAD, OPTIONS\r\n/i],
   ['TRACE', get().replace('GET', 'TRACE'), 405],
   ['absolute form', get('http://oneloop/healthz'), 200, HEALTHY],
   ['absolute form of another host', get('http://other.example/healthz'), 200, HEALTHY],
   ['absolute form of another scheme', get('ftp://oneloop/healthz'), 404, NOT_FOUND],
   ['authority form with GET', get('oneloop:443'), 400, FRAMING],
-  ['CONNECT', `CONNECT oneloop:443 HTTP/1.1\r\n${HEAD}\r\n`, []],
-  ['CONNECT, then a request for the tunnel', `CONNECT oneloop:443 HTTP/1.1\r\nHost: oneloop\r\n\r\n${get()}`, []],
-  ['OPTIONS *', get('*').replace('GET', 'OPTIONS'), 404, NOT_FOUND],
+  ['CONNECT', `CONNECT oneloop:443 HTTP/1.1\r\n${HEAD}\r\n`, 405, /\r\nallow: /i],
+  ['CONNECT, then a request for the tunnel', `CONNECT oneloop:443 HTTP/1.1\r\nHost: oneloop\r\n\r\n${get()}`, 405],
+  ['OPTIONS *', get('*').replace('GET', 'OPTIONS'), 204, /\r\nallow: GET, HEAD, OPTIONS\r\n/i],
+  ['OPTIONS /', get('/').replace('GET', 'OPTIONS'), 204, /\r\nallow: GET, HEAD, OPTIONS\r\n/i],
+  ['absolute form with a method that the path does not take', get('http://oneloop/healthz').replace('GET', 'DELETE'), 405],
+  ['absolute form without a path', get('http://oneloop?x'), 200],
   ['a space in the target', get('/a b'), 400, FRAMING],
   ['a tab for the space', get().replace(' ', '\t'), 400, FRAMING],
   ['raw bytes above 127 in the target', get('/\xff\xfe'), 400, FRAMING],
@@ -166,16 +171,17 @@ const rows: readonly Row[] = [
   ['a good request, then a missing path, then a good one', KEPT + KEPT.replace('healthz', 'nothing') + get(), [200, 404, 200], HEALTHY],
   ['a good request, and garbage once it was answered', [KEPT, 'garbage\r\n\r\n'], [200, 400], FRAMING],
   ['a request behind one that closes', get() + get('/nothing'), 200, HEALTHY],
-  ['a request behind one that closes and is not answered yet', LATER.replace('Host', 'Connection: close\r\nHost') + get('/nothing'), 400, FRAMING],
+  ['a request behind one that closes and is not answered yet', LATER.replace('Host', 'Connection: close\r\nHost') + get('/nothing'), 200],
   ['Expect: 100-continue', post('Expect: 100-continue\r\nContent-Length: 2\r\n', '{}'), [100, 404], NO_SERVICE],
-  ['Expect: 100-continue for a body that is too large', post(`Expect: 100-continue\r\nContent-Length: ${MIB + 1}\r\n`), [100, 413]],
+  ['Expect: 100-continue for a body that is too large', post(`Expect: 100-continue\r\nContent-Length: ${MIB + 1}\r\n`), 413, /"ERR_HTTP_MAX_BODY_BYTES"/],
+  ['Expect: 100-continue for a path that is missing', post('Expect: 100-continue\r\nContent-Length: 2\r\n').replace('/api/lab/run', '/nothing'), 404, NOT_FOUND],
   ['Expect of something that nobody knows', header('Expect: tea'), 200, HEALTHY],
   ['half a request line, then FIN', ['GET /heal', FIN], 400, FRAMING],
   ['half the headers, then FIN', [get().slice(0, -2), FIN], 400, FRAMING],
   ['half a body, then FIN', [post('Content-Length: 3\r\n', '{}'), FIN], 400, FRAMING],
   ['FIN, and nothing else', FIN, []],
 
-  // RFC 9110, section 7.8: upgrades to what oneloop does not offer are ignored. Node hands their socket over: nothing else would end it.
+  // RFC 9110, section 7.8: upgrades to what oneloop does not offer are ignored.
   ['an upgrade to another protocol', h2c(), 200, HEALTHY],
   ['an upgrade to another protocol, then FIN', [h2c(), FIN], 200, HEALTHY],
   ['an upgrade to another protocol, and 100 KiB for it', h2c() + 'x'.repeat(102_400), 200, HEALTHY],
@@ -183,8 +189,8 @@ const rows: readonly Row[] = [
   ['an upgrade of a bad percent sign', h2c('/%zz'), 400, BAD_URL],
   ['an upgrade of a POST, and its body', h2c('/api/lab/run?service=none', 'Content-Type: application/json\r\nContent-Length: 2\r\n').replace('GET', 'POST') + '{}', 404, NO_SERVICE],
   ['an upgrade right behind a request', KEPT + h2c(), [200, 200], HEALTHY],
-  ['an upgrade behind a request that is not answered yet', LATER + h2c(), []],
-  ['an upgrade behind ten requests that are not answered yet', MUCH_LATER + KEPT.repeat(9) + h2c('/nothing'), []],
+  ['an upgrade behind a request that is not answered yet', LATER + h2c(), [200, 200], HEALTHY],
+  ['an upgrade behind ten requests that are not answered yet', MUCH_LATER + KEPT.repeat(9) + h2c('/nothing'), [...Array<number>(10).fill(200), 404], NOT_FOUND],
   ['an upgrade behind a request that was answered', [KEPT, h2c()], [200, 200], HEALTHY]
 ]
 

@@ -36,12 +36,15 @@ export function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMa
 export const frameBytes = (opcode: number, payload: Uint8Array | string, options?: FrameOptions): Buffer =>
   Buffer.from(frame(opcode, Buffer.from(payload).toString('latin1'), options), 'latin1')
 
+/** An upgrade that is ignored leaves a connection that stays. */
+const LAST = 'Connection: Upgrade, close'
+
 const part = (opcode: number, text = ''): string => frame(opcode, text, { isLast: false })
 const close = (code: number, reason = ''): string => frame(CLOSE, String.fromCharCode(code >> 8, code & 255) + reason)
 const BYE = close(1000)
 
 /** No status at all: the server closes without a word. */
-type HandshakeRow = readonly [name: string, send: string, status: number | readonly number[], match?: RegExp]
+type HandshakeRow = readonly [name: string, send: string, status: number | readonly (number | string)[], match?: RegExp]
 
 /** Section 4.2.1, by its steps. */
 const handshakes: readonly HandshakeRow[] = [
@@ -49,23 +52,28 @@ const handshakes: readonly HandshakeRow[] = [
   ['a key that is too short', handshake({ key: 'Sec-WebSocket-Key: c2hvcnQ=' }), 400, /Sec-WebSocket-Key/],
   ['a key that is no base64', handshake({ key: 'Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==' }), 400, /Sec-WebSocket-Key/],
   ['two keys', handshake({ others: KEY }), 400, /Sec-WebSocket-Key/],
-  ['no version', handshake({ wsVersion: '' }), 400, /\r\nSec-WebSocket-Version: 13\b/],
-  ['version 12', handshake({ wsVersion: 'Sec-WebSocket-Version: 12' }), 400, /\r\nSec-WebSocket-Version: 13\b/],
-  ['a version that is no number', handshake({ wsVersion: 'Sec-WebSocket-Version: x' }), 400, /\r\nSec-WebSocket-Version: 13\b/],
-  ['two versions', handshake({ others: 'Sec-WebSocket-Version: 13' }), 400, /\r\nSec-WebSocket-Version: 13\b/],
-  ['a list of subprotocols that is none', handshake({ others: 'Sec-WebSocket-Protocol: a,,b' }), 400, /Sec-WebSocket-Protocol/],
-  ['POST', handshake({ method: 'POST' }), 405, /\r\nallow: GET, HEAD\r\n/i],
-  ['POST with a body', handshake({ method: 'POST', others: 'Content-Type: application/json\r\nContent-Length: 2' }) + '{}', 405],
-  ['HEAD', handshake({ method: 'HEAD' }), 426],
+  ['no version', handshake({ wsVersion: '' }), 400, /\r\nSec-WebSocket-Version: 13\b/i],
+  ['version 12', handshake({ wsVersion: 'Sec-WebSocket-Version: 12' }), 400, /\r\nSec-WebSocket-Version: 13\b/i],
+  ['a version that is no number', handshake({ wsVersion: 'Sec-WebSocket-Version: x' }), 400, /\r\nSec-WebSocket-Version: 13\b/i],
+  ['two versions', handshake({ others: 'Sec-WebSocket-Version: 13' }), 400, /\r\nSec-WebSocket-Version: 13\b/i],
+  ['a list of subprotocols that is none', handshake({ others: 'Sec-WebSocket-Protocol: a,,b' }), 400, /"ERR_WS_PROTOCOL"/],
+  ['a subprotocol twice', handshake({ others: 'Sec-WebSocket-Protocol: a, a' }), 400, /Content-Security-Policy: [^]*"ERR_WS_PROTOCOL"/i],
+  ['a bad key, from a browser', handshake({ key: '', others: 'Accept: text/html' }), 400, /\r\ncontent-type: text\/html[^]*Sec-WebSocket-Key/i],
+  ['POST', handshake({ method: 'POST', connection: LAST }), 405, /\r\nallow: GET, HEAD, OPTIONS\r\n/i],
+  ['POST with a body', handshake({ method: 'POST', connection: LAST, others: 'Content-Type: application/json\r\nContent-Length: 2' }) + '{}', 405],
+  ['HEAD', handshake({ method: 'HEAD', connection: LAST }), 426],
   ['no Connection header, so no upgrade', handshake({ connection: '' }).replace('Host', 'Connection: close\r\nHost'), 426, /\r\nupgrade: websocket\r\n/i],
-  ['a path with a bad percent sign', handshake({ path: '/%zz' }), 400],
-  ['a path that is no WebSocket', handshake({ path: '/nothing' }), 404],
-  ['a path in absolute form', handshake({ path: 'http://oneloop/ws/echo' }), 426],
-  ['two protocols to upgrade to', handshake().replace('websocket', 'websocket, h2c'), 426],
+  ['a path with a bad percent sign', handshake({ path: '/%zz', connection: LAST }), 400],
+  ['a path that is no WebSocket', handshake({ path: '/nothing', connection: LAST }), 404],
+  ['a path in absolute form', handshake({ path: 'http://oneloop/ws/echo' }) + BYE, [101, 'close 1000']],
+  ['two protocols to upgrade to', handshake().replace('websocket', 'websocket, h2c') + BYE, [101, 'close 1000']],
+  ['an empty list of subprotocols', handshake({ others: 'Sec-WebSocket-Protocol:' }) + BYE, [101, 'close 1000']],
   ['another site\'s page at the feed', handshake({ path: '/ws/feed', others: 'Origin: http://other.example' }), 403, /"ERR_ORIGIN"/],
   ['HTTP/1.0, which knows no upgrade', handshake({ version: '1.0' }), 426],
   ['no Host', handshake().replace(/Host.*\r\n/, ''), 400, /"ERR_HOST"/],
-  ['behind a request that is not answered yet', LATER + handshake(), []],
+  ['behind a request that is not answered yet', LATER + handshake() + BYE, [200, 101, 'close 1000']],
+  ['behind a POST with a body', LATER.replace('\r\n\r\n', '\r\nContent-Length: 2\r\n\r\n{}') + handshake() + BYE, [200, 101, 'close 1000']],
+  ['behind a POST whose body is too large', LATER.replace('\r\n\r\n', '\r\nContent-Length: 1048577\r\n\r\n{}') + handshake(), 413],
   ['101 headers', handshake({ others: Array.from({ length: 96 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431, /"ERR_HTTP_MAX_HEADERS"/],
   ['2,500 headers', handshake({ others: Array.from({ length: 2500 }, (_, i) => `X-${i}: y`).join('\r\n') }), 431],
   ['a header of 17 KiB', handshake({ others: `X: ${'a'.repeat(17_408)}` }), 431]

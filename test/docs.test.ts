@@ -5,11 +5,11 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { FREE_PORTS, serverFor } from './support.ts'
 import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { settings } from '../src/settings.ts'
-import { limitsTable, settingsTable } from '../src/settings-table.ts'
-import { createLogger } from '../src/logger.ts'
-import { startTable } from '../src/start-table.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { settings } from '../src/config/settings.ts'
+import { limitsTable, settingsTable } from '../src/config/settings-table.ts'
+import { createLogger } from '../src/log/logger.ts'
+import { startTable } from '../src/commands/start-table.ts'
 
 const ROOT = new URL('..', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, ROOT), 'utf8')
@@ -77,11 +77,9 @@ t.test('the start table of the README is the real one', async (t) => {
   const app = await buildApp(loadConfig(), createLogger('silent', false))
   t.teardown(() => app.close())
   // Built and not started: the default ports may be busy here.
-  for (const endpoint of app.endpoints) {
-    endpoint.state = 'open'
-    endpoint.port ??= 5001
-  }
-  t.ok(read('README.md').includes(startTable(app.endpoints).trim()))
+  const own = { name: 'debian', addresses: ['127.0.1.1'] }
+  for (const { location } of app.endpoints) Object.assign(location, { state: 'open', addresses: ['127.0.0.1', '::1', '127.0.0.4', '127.0.1.1'] })
+  t.ok(read('README.md').includes(startTable(app.endpoints, own).trim()))
 })
 
 t.test('the tables of settings and of limits are the real ones', async (t) => {

@@ -1,7 +1,7 @@
 /** Every service is listed, documented and published everywhere, on a port of its own. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { portVariable, settings } from '../src/settings.ts'
+import { portVariable, settings } from '../src/config/settings.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import { WS_FEED } from '../src/routes/ws-feed.ts'
 import { WS_LOOP } from '../src/routes/ws-loop.ts'

@@ -3,18 +3,17 @@ import { BlockList, isIPv6 } from 'node:net'
 import { CommanderError } from 'commander'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatAddress, network, parseTarget } from '../src/address.ts'
-import { formatBytes, parseBytes } from '../src/bytes.ts'
+import { formatAddress, network, parseTarget } from '../src/shared/address.ts'
+import { formatBytes, parseBytes } from '../src/shared/bytes.ts'
 import { clientCommand, targetOf, UsageError } from '../src/commands/input.ts'
-import { ConfigError, loadConfig } from '../src/config.ts'
-import { fitConnections } from '../src/descriptors.ts'
-import { isAllowedOrigin, isOwnName } from '../src/origin.ts'
-import { SOCKETS_PER_PORT } from '../src/plugins/tcp-port.ts'
-import { printable } from '../src/printable.ts'
-import { Bucket } from '../src/rates.ts'
+import { ConfigError, loadConfig } from '../src/config/config.ts'
+import { fitConnections } from '../src/config/fit-connections.ts'
+import { isAllowedOrigin, isOwnName } from '../src/traffic/origin.ts'
+import { printable } from '../src/shared/printable.ts'
+import { Bucket } from '../src/traffic/rates.ts'
 import { readRequest } from '../src/routes/ws-feed.ts'
-import { settings } from '../src/settings.ts'
-import { StartError } from '../src/start-error.ts'
+import { settings } from '../src/config/settings.ts'
+import { StartError } from '../src/config/start-error.ts'
 import { serverFor } from './support.ts'
 
 /** In the suite always the same; the longer run begins anew each time, and fast-check names the seed of what it finds. */
@@ -145,8 +144,8 @@ t.test('a bucket gives in no time more than its burst and its rate', async () =>
   }))
 })
 
-/** HTTP's port and TCP's seven have several sockets each, UDP's two one. */
-const SOCKETS = 8 * SOCKETS_PER_PORT + 2
+/** HTTP's port, TCP's seven and UDP's two, on three addresses. */
+const SOCKETS = 10 * 3
 
 t.test('connection limits fit into any number of descriptors, or the start is refused', async () => {
   const cap = fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined })

@@ -1,17 +1,16 @@
 /** What every HTTP answer has, however it is sent; and that what is made late is made all the same. */
 import { once } from 'node:events'
-import { createServer, ServerResponse, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import fastify, { type FastifyBaseLogger } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import helmet from 'helmet'
 import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import type { Values } from '../src/config.ts'
-import { HELMET, web } from '../src/plugins/web.ts'
-import { Rates } from '../src/rates.ts'
-import { RequestLog } from '../src/request-log.ts'
-import { SampledLog } from '../src/sampled-log.ts'
-import { connect, handshake, readAll, serverFor, until, type LogLine, type TestServer } from './support.ts'
+import t from 'tap'
+import { HELMET } from '../src/plugins/web.ts'
+import { Rates } from '../src/traffic/rates.ts'
+import { RequestLog } from '../src/log/request-log.ts'
+import { SampledLog } from '../src/log/sampled-log.ts'
+import { connect, handshake, readAll, serverFor, until, type LogLine } from './support.ts'
 
 const ask = (line: string, headers = '') => `${line} HTTP/1.1\r\nHost: oneloop\r\nConnection: close\r\n${headers}\r\n`
 
@@ -23,52 +22,37 @@ function parse (answer: Buffer) {
   return { status: Number(status.split(' ')[1]), headers, names: lines.map((line) => line.split(':', 1)[0]?.toLowerCase() ?? ''), body: rest.join('\r\n\r\n') }
 }
 
-/** A server on a Node.js that keeps an answer's head in another way. */
-async function plainServer (t: Test, settings: Values = {}): Promise<TestServer> {
-  const { writeHead } = ServerResponse.prototype
-  ServerResponse.prototype.writeHead = function (...values: unknown[]) {
-    Reflect.apply(writeHead, this, values)
-    return Object.assign(this, { _header: `${String((this as ServerResponse & { _header?: unknown })._header)}\r\n` })
+t.test('every answer has the headers that helmet itself sets, once each: pages, errors, refusals, failed upgrades, and what never became a request', async (t) => {
+  const reference = createServer((request, response) => helmet(HELMET)(request, response, () => response.end()))
+  reference.listen(0, '127.0.0.1')
+  t.teardown(() => reference.close())
+  await once(reference, 'listening')
+  const expected = parse(await readAll((await connect({ host: '127.0.0.1', port: (reference.address() as AddressInfo).port })).end(ask('GET /')))).headers
+  const names = Object.keys(expected).filter((name) => !['date', 'connection', 'content-length', 'transfer-encoding'].includes(name))
+  t.equal(names.length, 9)
+
+  const { app, target } = await serverFor(t, { HTTP_MAX_HEADERS: '10', HTTP_MAX_BODY_BYTES: '10', HTTP_RATE: '1', HTTP_BURST: '30' })
+  const etag = String((await app.inject('/assets/page.js')).headers.etag)
+  const cases: [status: number, request: string][] = [
+    [200, ask('GET /')], [200, ask('GET /healthz')], [200, ask('HEAD /healthz')], [200, ask('GET /readyz')], [200, ask('GET /metrics')],
+    [200, ask('GET /api/services')], [200, ask('GET /assets/page.js')], [304, ask('GET /assets/page.js', `If-None-Match: ${etag}\r\n`)],
+    [400, ask('GET /%ff')], [400, ask('GET /', 'Host: another\r\n')], [404, ask('GET /nothing')], [405, ask('PUT /')], [404, ask('GET /nothing', 'Accept: text/html\r\n')],
+    [413, ask('POST /api/lab/wait', 'Content-Length: 11\r\n')], [426, ask('GET /ws/echo')], [431, ask('GET /', 'A: b\r\n'.repeat(10))],
+    [404, handshake('/nothing')], [403, handshake('/ws/feed', 'Origin: http://elsewhere.example\r\n')]
+  ]
+  for (const [status, request] of cases) {
+    const answer = parse(await readAll((await connect(target('http'))).end(request)))
+    const title = `${status}: ${request.split('\r\n', 1)[0]}`
+    t.equal(answer.status, status, title)
+    for (const name of names) t.equal(answer.headers[name], expected[name], `${title} ${name}`)
+    t.equal(new Set(answer.names).size, answer.names.length, `${title} has no header twice`)
   }
-  return await serverFor(t, settings).finally(() => { ServerResponse.prototype.writeHead = writeHead })
-}
-const isPlain = ({ log }: TestServer) => log.some(({ msg }) => msg.startsWith('this Node.js has no way to send an answer with one write'))
-
-const WAYS = [['with one write', serverFor], ['as Node.js does it', plainServer]] as const
-
-for (const [way, serve] of WAYS) {
-  t.test(`${way}, every answer has the headers that helmet itself sets, once each: pages, prepared answers, errors, refusals and failed upgrades`, async (t) => {
-    const reference = createServer((request, response) => helmet(HELMET)(request, response, () => response.end()))
-    reference.listen(0, '127.0.0.1')
-    t.teardown(() => reference.close())
-    await once(reference, 'listening')
-    const expected = parse(await readAll((await connect({ host: '127.0.0.1', port: (reference.address() as AddressInfo).port })).end(ask('GET /')))).headers
-    const names = Object.keys(expected).filter((name) => !['date', 'connection', 'content-length', 'transfer-encoding'].includes(name))
-    t.equal(names.length, 9)
-
-    const { app, target } = await serve(t, { HTTP_MAX_HEADERS: '10', HTTP_MAX_BODY_BYTES: '10', HTTP_RATE: '1', HTTP_BURST: '30' })
-    const etag = String((await app.inject('/assets/page.js')).headers.etag)
-    const cases: [status: number, request: string][] = [
-      [200, ask('GET /')], [200, ask('GET /healthz')], [200, ask('HEAD /healthz')], [200, ask('GET /readyz')], [200, ask('GET /metrics')],
-      [200, ask('GET /api/services')], [200, ask('GET /assets/page.js')], [304, ask('GET /assets/page.js', `If-None-Match: ${etag}\r\n`)],
-      [400, ask('GET /%ff')], [400, ask('GET /', 'Host: another\r\n')], [404, ask('GET /nothing')], [405, ask('PUT /')], [404, ask('GET /nothing', 'Accept: text/html\r\n')],
-      [413, ask('POST /api/lab/wait', 'Content-Length: 11\r\n')], [426, ask('GET /ws/echo')], [431, ask('GET /', 'A: b\r\n'.repeat(10))],
-      [404, handshake('/nothing')], [403, handshake('/ws/feed', 'Origin: http://elsewhere.example\r\n')]
-    ]
-    for (const [status, request] of cases) {
-      const answer = parse(await readAll((await connect(target('http'))).end(request)))
-      const title = `${status}: ${request.split('\r\n', 1)[0]}`
-      t.equal(answer.status, status, title)
-      for (const name of names) t.equal(answer.headers[name], expected[name], `${title} ${name}`)
-      t.equal(new Set(answer.names).size, answer.names.length, `${title} has no header twice`)
-    }
-    await until(async () => {
-      const { status, headers } = parse(await readAll((await connect(target('http'))).end(ask('GET /'))))
-      if (status === 429) for (const name of names) t.equal(headers[name], expected[name], `429 ${name}`)
-      return status === 429
-    }, 'the address has used up its requests')
-  })
-}
+  await until(async () => {
+    const { status, headers } = parse(await readAll((await connect(target('http'))).end(ask('GET /'))))
+    if (status === 429) for (const name of names) t.equal(headers[name], expected[name], `429 ${name}`)
+    return status === 429
+  }, 'the address has used up its requests')
+})
 
 t.test('the page is made for the name that a visitor came by, and made again', async (t) => {
   const { app, endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
@@ -82,48 +66,19 @@ t.test('the page is made for the name that a visitor came by, and made again', a
   await until(async () => (await page('two.example')).includes('4,711'), 'it shows what has changed')
 })
 
-for (const [way, serve] of WAYS) {
-  t.test(`${way}, a prepared answer is accounted for like every other`, async (t) => {
-    const { log, target, endpoint, events } = await serve(t, { HTTP_MAX_REQUESTS: '3' })
-    const socket = await connect(target('http'))
-    socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /api/services HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n')
-    const answer = await readAll(socket)
-    t.match(answer.toString(), /^HTTP\/1\.1 200 [^]*\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 200 [^]*\]HTTP\/1\.1 200 (?=[^]*content-length: 18\r\n)(?=[^]*Connection: close\r\n)[^]*\r\n\r\n$/, 'in order; the third is the last, without a body')
-    await until(() => endpoint('http').open === 0, 'the connection is gone')
-    t.equal(endpoint('http').bytesOut, answer.length)
-    t.equal(endpoint('http').crossings.get('HTTP_MAX_REQUESTS'), 1)
-    t.ok(events.some(({ type }) => type === 'send'))
-    t.match(log.filter(({ msg }) => msg === 'request'), [
-      { url: '/healthz', status: 200, connection: 1, reqId: 'req-1' }, { url: '/api/services', status: 200, connection: 1 }, { url: '/readyz', method: 'HEAD', status: 200, connection: 1 }
-    ])
-  })
-}
-
-t.test('a Node.js that keeps a head elsewhere is found out at the start, and answers as ever', async (t) => {
-  const plain = await plainServer(t)
-  const other = await serverFor(t)
-  t.equal(isPlain(plain), true)
-  t.equal(isPlain(other), false)
-  for (const line of ['GET /', 'HEAD /', 'GET /healthz', 'HEAD /healthz', 'GET /readyz', 'GET /assets/page.js', 'GET /nothing']) {
-    const [expected, answer] = await Promise.all([plain, other].map(async ({ target }) => {
-      const { headers: { date, ...headers }, names, ...rest } = parse(await readAll((await connect(target('http'))).end(ask(line))))
-      return { ...rest, headers, names: names.sort(), isDated: date !== undefined }
-    }))
-    // The page names the ports.
-    if (line === 'GET /') for (const one of [expected, answer]) Object.assign(one as object, { body: '' })
-    t.same(answer, expected, line)
-  }
-})
-
-t.test('a route can prepare an answer of any status and bytes', async (t) => {
-  const app = fastify()
-  await app.register(web)
-  const send = app.prepare({ 'content-type': 'text/plain; charset=utf-8' }, Buffer.from('träge'))
-  app.get('/', (_request, reply) => send(reply, 503))
-  const { statusCode, headers, body } = await app.inject('/')
-  t.equal(statusCode, 503)
-  t.equal(body, 'träge')
-  t.match(headers, { 'content-length': '6', 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' })
+t.test('pipelined answers are in order, and each is accounted for', async (t) => {
+  const { log, target, endpoint, events } = await serverFor(t, { HTTP_MAX_REQUESTS: '3' })
+  const socket = await connect(target('http'))
+  socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /api/services HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n')
+  const answer = await readAll(socket)
+  t.match(answer.toString(), /^HTTP\/1\.1 200 [^]*\r\n\r\n\{"status":"ok"\}HTTP\/1\.1 200 [^]*\]HTTP\/1\.1 200 (?=[^]*content-length: 18\r\n)(?=[^]*Connection: close\r\n)[^]*\r\n\r\n$/, 'in order; the third is the last, without a body')
+  await until(() => endpoint('http').open === 0, 'the connection is gone')
+  t.equal(endpoint('http').bytesOut, answer.length)
+  t.equal(endpoint('http').crossings.get('HTTP_MAX_REQUESTS'), 1)
+  t.ok(events.some(({ type }) => type === 'send'))
+  t.match(log.filter(({ msg }) => msg === 'request'), [
+    { url: '/healthz', status: 200, connection: 1, reqId: 'req-1' }, { url: '/api/services', status: 200, connection: 1 }, { url: '/readyz', method: 'HEAD', status: 200, connection: 1 }
+  ])
 })
 
 t.test('the logger of a request is made with its first line, once, and is a whole logger', async (t) => {

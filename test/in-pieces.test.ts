@@ -1,7 +1,7 @@
 /** What is done for many, a part in each turn of the loop. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import { inPieces } from '../src/in-pieces.ts'
+import { inPieces } from '../src/shared/in-pieces.ts'
 
 t.test('so many a turn, the first at once, and in the turn after the last it tells that all are done', async (t) => {
   const done: number[] = []

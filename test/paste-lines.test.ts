@@ -4,8 +4,8 @@ import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import type { Endpoint } from '../src/endpoint.ts'
-import { pasteLines, type PasteLine } from '../src/paste-line.ts'
+import type { Endpoint } from '../src/traffic/endpoint.ts'
+import { pasteLines, type PasteLine } from '../src/clients/paste-line.ts'
 import { serverFor, TIMEOUT_MS, until } from './support.ts'
 
 const ROOT = new URL('..', import.meta.url)

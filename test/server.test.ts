@@ -1,25 +1,24 @@
 /** Starting and stopping: busy ports, addresses, and a drain that no client can hold up. */
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { createSocket } from 'node:dgram'
 import { hostname, networkInterfaces } from 'node:os'
-import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { ask } from '../src/clients/tcp.ts'
 import { get } from '../src/clients/http.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
-import { start, V8_FLAGS } from '../src/server.ts'
-import { StartError } from '../src/start-error.ts'
-import { startTable } from '../src/start-table.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { createLogger } from '../src/log/logger.ts'
+import { start } from '../src/server.ts'
+import { StartError } from '../src/config/start-error.ts'
+import { startTable } from '../src/commands/start-table.ts'
 import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 const MIB = 1_048_576
 const silent = createLogger('silent', false)
+const OWN = { name: 'debian', addresses: ['127.0.1.1'] }
 
 async function busyTcpPort (t: Test): Promise<number> {
   const server: Server = createServer().listen(0, '127.0.0.1')
@@ -35,11 +34,6 @@ async function busyUdpPort (t: Test): Promise<number> {
   t.teardown(() => socket.close())
   return socket.address().port
 }
-
-t.test('V8 knows the flags that it is given', async (t) => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--v8-options'])
-  for (const flag of V8_FLAGS) t.match(stdout, `  ${flag.replace(/=.*|^--no-/, (part) => part === '--no-' ? '--' : '')} `, flag)
-})
 
 t.test('set ports that are busy stop the start, with one message that names all of them, and leave nothing open', async (t) => {
   const [http, echo, udp] = [await busyTcpPort(t), await busyTcpPort(t), await busyUdpPort(t)]
@@ -72,12 +66,12 @@ t.test('a busy default port is skipped and shown: in the log, the API, the page 
   // As if the busy port were a default: no test can make one of the real defaults busy without disturbing this machine.
   const app = await start({ ...config, ports: { ...config.ports, 'echo-once': { variable: 'ECHO_ONCE_PORT', ports: [port], isSet: false } } }, pino({}, { write: (line: string) => { log.push(line) } }))
   t.teardown(() => app.close())
-  t.match(log.join(''), `tcp port ${port} is in use by another program: skipped. Set ECHO_ONCE_PORT to choose another`)
+  t.match(log.join(''), `tcp port ${port} is in use by another program: skipped, and tried again every few seconds. Set ECHO_ONCE_PORT to choose another`)
   const rows = (await app.inject('/api/services')).json() as { name: string }[]
   t.match(rows.find(({ name }) => name === 'echo-once'), { state: 'busy', port, open: 0, total: 0 })
-  t.match((await app.inject('/')).body, /skipped: port in use/)
+  t.match((await app.inject('/')).body, /port in use: trying again/)
   t.match((await app.inject('/readyz')).statusCode, 200)
-  t.match(startTable(app.endpoints), new RegExp(`echo-once +tcp +${port} +skipped: in use by another program; choose another with ECHO_ONCE_PORT`))
+  t.match(startTable(app.endpoints, OWN), new RegExp(`echo-once +tcp +${port} +in use by another program, and tried again; choose another with ECHO_ONCE_PORT`))
 })
 
 t.test('a service that is off is shown as off', async (t) => {
@@ -85,7 +79,7 @@ t.test('a service that is off is shown as off', async (t) => {
   const rows = (await app.inject('/api/services')).json() as { name: string }[]
   t.match(rows.find(({ name }) => name === 'echo'), { state: 'off', port: null })
   t.match(rows.find(({ name }) => name === 'listener'), { state: 'off', port: null })
-  t.notMatch(startTable(app.endpoints), /^ {2}echo /m)
+  t.notMatch(startTable(app.endpoints, OWN), /^ {2}echo /m)
 })
 
 t.test('several ports of one service all serve it, HTTP\'s and WebSocket\'s too', async (t) => {
@@ -118,7 +112,7 @@ t.test('with :: clients of both families reach HTTP, TCP and UDP', async (t) => 
     t.equal(String(await ask(target('echo'), { send: Buffer.from('abc'), ...options })), 'abc', `TCP over ${host}`)
     t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('abc'), options)), 'abc', `UDP over ${host}`)
   }
-  t.match(startTable(app.endpoints), /It listens on ::: other machines reach it too/)
+  t.match(startTable(app.endpoints, OWN), /It listens on ::: other machines reach it too/)
 })
 
 t.test('with 0.0.0.0 the tutorials\' clients that connect to 127.0.0.4 or to this machine\'s own name are served', async (t) => {
@@ -137,7 +131,7 @@ t.test('by default nobody but this machine reaches it', async (t) => {
   }
   const { endpoint, app } = await serverFor(t)
   await t.rejects(ask({ host: own, port: endpoint('time').port ?? 0 }, options), { code: 'ECONNREFUSED' })
-  t.match(startTable(app.endpoints), /socket\.gethostname\(\), 127\.0\.0\.4 or from elsewhere: HOST=0\.0\.0\.0 npm start/)
+  t.match(startTable(app.endpoints, { name: 'lab', addresses: ['192.0.2.1'] }), /This machine's name, lab, leads to 192\.0\.2\.1\.\nFor clients .*: HOST=127\.0\.0\.1,192\.0\.2\.1 npm start/)
 })
 
 t.test('a drain is unready at once, sends 1001, what was written and a FIN, and lets an HTTP answer finish', async (t) => {

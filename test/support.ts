@@ -1,22 +1,18 @@
 /** A server on free ports for one test, in this process or in one of its own, its log and its feed, and ways to wait for things without guessing how long they take. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { connect as connectSocket, Server, type AddressInfo, type Socket } from 'node:net'
+import { connect as connectSocket, Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { Test } from 'tap'
-import type { Target } from '../src/address.ts'
+import type { Target } from '../src/shared/address.ts'
 import { buildApp, type App } from '../src/app.ts'
-import { loadConfig, type Values } from '../src/config.ts'
-import type { Endpoint } from '../src/endpoint.ts'
-import type { FeedEvent } from '../src/feed.ts'
-import type { Handle } from '../src/plugins/handle.ts'
-import { LazySocket } from '../src/plugins/lazy-socket.ts'
+import { loadConfig, type Values } from '../src/config/config.ts'
+import type { Endpoint } from '../src/traffic/endpoint.ts'
+import type { FeedEvent } from '../src/shared/messages.ts'
 import { start } from '../src/server.ts'
 import type { RawService } from '../src/service.ts'
-import { portVariable } from '../src/settings.ts'
+import { portVariable } from '../src/config/settings.ts'
 import { rawServices } from '../src/sockets/index.ts'
 
 /** Of whatever ought to happen, on a machine that is busy with other things. */
@@ -69,72 +65,11 @@ export async function serverFor (t: Test, settings: Values = {}): Promise<TestSe
 export async function appOf (t: Test, services: readonly RawService[], settings: Values = {}, log: { level: number, msg: string }[] = []): Promise<App> {
   const config = loadConfig({}, { ...FREE_PORTS, ...settings })
   const ports = Object.fromEntries(services.map(({ name }) => [name, { variable: portVariable(name), ports: [0], isSet: true }]))
-  const app = await buildApp({ ...config, ports: { ...config.ports, ...ports } }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), services)
+  const app = await buildApp({ ...config, ports: { ...config.ports, ...ports } }, pino({}, { write: (line: string) => { log.push(JSON.parse(line)) } }), { services })
   t.teardown(() => app.close())
   await app.ready()
   return app
 }
-
-/** What of Node.js's inside the plugins look for: by the object of a socket that an HTTP server has accepted which has it, itself or by its class. */
-const INSIDE = {
-  /** Reading into memory of ours. */
-  useUserBuffer: (socket: ServerSocket) => socket._handle,
-  /** Stopping the parser. */
-  kOnExecute: (socket: ServerSocket) => socket.parser.constructor,
-  execute: (socket: ServerSocket) => socket.parser,
-  /** Serving TCP clients without streams. */
-  shutdown: (socket: ServerSocket) => socket._handle,
-  writeBuffer: (socket: ServerSocket) => socket._handle,
-  /** Making the streams of HTTP clients later. */
-  writeLatin1String: (socket: ServerSocket) => socket._handle,
-  getpeername: (socket: ServerSocket) => socket._handle
-}
-
-/** A socket that an HTTP server of Node.js has accepted. */
-export type ServerSocket = Socket & {
-  readonly _handle: Handle
-  readonly parser: Parser
-}
-/** Its callbacks by their numbers. */
-interface Parser extends Record<number, (this: Parser, bytes: Buffer) => void> {
-  readonly constructor: object
-  /** Whether it reads for itself. */
-  readonly _consumed: boolean
-}
-
-/**
- * Does something on a Node.js in which one thing is another.
- * @param make of what it is.
- */
-export async function withInside<T> (name: keyof typeof INSIDE, make: (original: unknown) => unknown, act: () => Promise<T>): Promise<T> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const client = connectSocket((server.address() as AddressInfo).port, '127.0.0.1')
-  const [socket] = await once(server, 'connection') as [ServerSocket]
-  let owner: Record<string, unknown> | null = INSIDE[name](socket) as Record<string, unknown>
-  while (owner && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner) as Record<string, unknown> | null
-  client.destroy()
-  server.close()
-  if (!owner) throw new Error(`this Node.js has no ${name}`)
-  const original = owner[name]
-  owner[name] = make(original)
-  try {
-    return await act()
-  } finally {
-    owner[name] = original
-  }
-}
-
-type Method = (this: Record<PropertyKey, unknown>, ...args: unknown[]) => unknown
-/** For withInside, of a handle: another method for those that belong to sockets of a class. */
-export const forThose = (kind: abstract new (...values: never[]) => object, method: Method) => (original: unknown): Method => function (...args) {
-  const isThat = Object.getOwnPropertySymbols(this).some((symbol) => this[symbol] instanceof kind)
-  return Reflect.apply(isThat ? method : original as Method, this, args)
-}
-
-/** Starts something on a Node.js with no way to serve TCP and HTTP clients without streams. */
-export const onStreams = <T>(act: () => Promise<T>): Promise<T> =>
-  withInside('writeBuffer', () => () => -1, () => withInside('writeLatin1String', forThose(LazySocket, () => -1), act))
 
 /** Every `net.Server` that begins to listen during the test. */
 export function listeners (t: Test): Server[] {
@@ -174,27 +109,6 @@ export async function connect (target: Target, options: { allowHalfOpen?: boolea
   socket.on('error', () => {})
   await once(socket, 'connect')
   return socket
-}
-
-/** How many clients of this process's servers became a `net.Socket` at once, while something was done. */
-export async function streamsMade (act: () => Promise<void>): Promise<number> {
-  let made = 0
-  const count = () => { made++ }
-  subscribe('net.server.socket', count)
-  try {
-    await act()
-  } finally {
-    unsubscribe('net.server.socket', count)
-  }
-  return made
-}
-
-/** Connects to HTTP, and resolves to the client and the server's socket. */
-export async function connectBoth (server: TestServer): Promise<[Socket, ServerSocket]> {
-  const accepted = once(server.app.server, 'connection')
-  const client = await connect(server.target('http'))
-  const [socket] = await accepted as [ServerSocket]
-  return [client, socket]
 }
 
 /** A WebSocket's opening handshake, on the wire. */

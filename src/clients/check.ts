@@ -1,6 +1,6 @@
 /** Asks every service that a server says it has, and says how each one answered. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Target } from '../address.ts'
+import type { Target } from '../shared/address.ts'
 import type { Example, Service } from '../service.ts'
 import { ClientError } from './client-error.ts'
 import { get } from './http.ts'

@@ -1,5 +1,5 @@
 /** What went wrong for a client, in one line: what was tried, what happened, what to do. */
-import { formatAddress, type Target } from '../address.ts'
+import { formatAddress, type Target } from '../shared/address.ts'
 
 export class ClientError extends Error {
   readonly code: string

@@ -1,6 +1,6 @@
 /** A plain HTTP client: one GET, one answer. */
 import { get as httpGet } from 'node:http'
-import type { Target } from '../address.ts'
+import type { Target } from '../shared/address.ts'
 import { ClientError, explain, timedOut } from './client-error.ts'
 
 const MAX_ANSWER_BYTES = 1_048_576

@@ -2,7 +2,7 @@
 import { connect as connectSocket, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Target } from '../address.ts'
+import type { Target } from '../shared/address.ts'
 import { explain, noAnswer, timedOut } from './client-error.ts'
 
 export interface TcpOptions {

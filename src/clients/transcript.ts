@@ -1,8 +1,8 @@
 /** Plays a client against one service, and writes down what went over the wire, step by step. */
-import { formatAddress, type Target } from '../address.ts'
-import type { Segment, Transcript } from '../messages.ts'
+import { formatAddress, type Target } from '../shared/address.ts'
+import type { Segment, Transcript } from '../shared/messages.ts'
 import type { Example } from '../service.ts'
-import type { Transport } from '../transport.ts'
+import type { Transport } from '../shared/transport.ts'
 import { ClientError, noAnswer, timedOut } from './client-error.ts'
 import { talk } from './tcp.ts'
 import { sendDatagram } from './udp.ts'

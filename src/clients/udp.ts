@@ -1,7 +1,7 @@
 /** The client of the UDP services. */
 import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
-import type { Target } from '../address.ts'
+import type { Target } from '../shared/address.ts'
 import { explain, timedOut } from './client-error.ts'
 
 /**

@@ -1,7 +1,7 @@
 /** Clients of the WebSocket services. Every promise rejects with a ClientError alone. */
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
-import type { Target } from '../address.ts'
+import type { Target } from '../shared/address.ts'
 import { ClientError, explain, timedOut } from './client-error.ts'
 
 export interface WebSocketTarget extends Target { readonly path: string }

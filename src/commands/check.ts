@@ -1,14 +1,14 @@
 /** `oneloop check`: asks every service; the container's health check. */
 import type { Command } from 'commander'
-import { reachable } from '../address.ts'
+import { reachable } from '../shared/address.ts'
 import { check, listServices, type Checked, type Listed } from '../clients/check.ts'
-import { loadConfig, type Config } from '../config.ts'
+import { loadConfig, type Config } from '../config/config.ts'
 import { wsEcho } from '../routes/ws-echo.ts'
 import { WS_FEED } from '../routes/ws-feed.ts'
 import { WS_LOOP } from '../routes/ws-loop.ts'
 import { wsTime } from '../routes/ws-time.ts'
 import { rawServices } from '../sockets/index.ts'
-import { table } from '../table.ts'
+import { table } from './table.ts'
 import { clientCommand, print, targetOf, type ClientOptions } from './input.ts'
 
 export function checkCommand (): Command {
@@ -20,7 +20,7 @@ export function checkCommand (): Command {
       const isWithoutHttp = address === undefined && config.ports.http?.ports.length === 0
       const http = isWithoutHttp ? undefined : targetOf(address, 'http')
       const listed = http ? await listServices(http, timeoutMs) : fromSettings(config)
-      const results = await check(http?.host ?? reachable(config.host), listed, [wsEcho, wsTime(), WS_FEED, WS_LOOP, ...rawServices], { timeoutMs, http })
+      const results = await check(http?.host ?? reachable(config.hosts[0]?.address ?? ''), listed, [wsEcho, wsTime(), WS_FEED, WS_LOOP, ...rawServices], { timeoutMs, http })
       const failed = results.some(({ result }) => result === 'failed')
       if (failed) process.exitCode = 1
       if (options.json) return await print(`${JSON.stringify({ ok: !failed, services: results })}\n`)

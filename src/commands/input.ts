@@ -2,9 +2,9 @@
 import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { parseTarget, reachable, type Target } from '../address.ts'
-import { loadConfig } from '../config.ts'
-import { printable } from '../printable.ts'
+import { parseTarget, reachable, type Target } from '../shared/address.ts'
+import { loadConfig } from '../config/config.ts'
+import { printable } from '../shared/printable.ts'
 
 /** The command line is wrong: exit code 2. */
 export class UsageError extends Error {}
@@ -32,7 +32,7 @@ function seconds (text: string): number {
 export function targetOf (address: string | undefined, service: string): Target {
   const config = loadConfig(process.env)
   const port = config.ports[service]?.ports[0] || loadConfig().ports[service]?.ports[0] || 0
-  const defaults = { host: reachable(config.host), port }
+  const defaults = { host: reachable(config.hosts[0]?.address ?? ''), port }
   if (address === undefined) return defaults
   try {
     return parseTarget(address, defaults)

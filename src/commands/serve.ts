@@ -1,12 +1,14 @@
 /** `oneloop serve`: the server. */
 import { Command } from 'commander'
-import { loadConfig } from '../config.ts'
-import { settingsTable } from '../settings-table.ts'
-import { flag, settings } from '../settings.ts'
+import { loadConfig } from '../config/config.ts'
+import { ownName } from '../config/hosts.ts'
+import { settingsTable } from '../config/settings-table.ts'
+import { flag, settings } from '../config/settings.ts'
 import { UsageError } from './input.ts'
-import { startTable } from '../start-table.ts'
+import { startTable } from './start-table.ts'
 
-export function serveCommand (): Command {
+/** @param takeOver ends the handling of signals that lasted until the server's own. */
+export function serveCommand (takeOver: () => void): Command {
   const command = new Command('serve')
     .description('serve every service; this is what oneloop does without a command')
     .addHelpText('after', `\nEvery setting comes from the environment, or from a flag, which wins:\n\n${settingsTable()}`)
@@ -19,16 +21,16 @@ export function serveCommand (): Command {
     const flags = Object.fromEntries(Object.keys(settings).map((name) => [name, options[camel(name)]]))
     const config = loadConfig(process.env, flags)
     // Only here: the clients start twice as fast without the server's modules.
-    const [{ createLogger }, { serve }] = await Promise.all([import('../logger.ts'), import('../server.ts')])
+    const [{ createLogger }, { serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true
     const logger = createLogger(config.logLevel, isTerminal)
-    const app = await serve(config, logger)
+    const app = await serve(config, logger, takeOver)
     if (isTerminal) {
-      console.log(startTable(app.endpoints))
+      console.log(startTable(app.endpoints, await ownName()))
       return
     }
-    for (const { name, transport, address, port, state, path } of app.endpoints) {
-      if (state === 'open') logger.info({ service: name, transport, address, port, path }, 'listening')
+    for (const { name, transport, addresses, port, state, path } of app.endpoints) {
+      if (state === 'open') logger.info({ service: name, transport, addresses, port, path }, 'listening')
     }
   })
 }

@@ -1,7 +1,7 @@
 /** `oneloop sink`: sends much, and says how fast it went. */
 import { InvalidArgumentError, type Command } from 'commander'
-import { formatAddress } from '../address.ts'
-import { formatBytes, parseBytes } from '../bytes.ts'
+import { formatAddress } from '../shared/address.ts'
+import { formatBytes, parseBytes } from '../shared/bytes.ts'
 import { noAnswer } from '../clients/client-error.ts'
 import { lines, talk } from '../clients/tcp.ts'
 import { clientCommand, inputOf, print, targetOf, type ClientOptions } from './input.ts'

@@ -1,6 +1,6 @@
 /** `oneloop time`, `greeting`, `echo`, `echo-once`, `exchange`: clients of the TCP services that answer with text. */
 import type { Command } from 'commander'
-import { formatAddress, type Target } from '../address.ts'
+import { formatAddress, type Target } from '../shared/address.ts'
 import { ask, exchange, talk } from '../clients/tcp.ts'
 import { clientCommand, inputBytes, inputOf, jsonBytes, print, show, targetOf, type ClientOptions } from './input.ts'
 

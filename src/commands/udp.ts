@@ -1,6 +1,6 @@
 /** `oneloop udp`: one datagram, and its answer. */
 import type { Command } from 'commander'
-import { formatAddress } from '../address.ts'
+import { formatAddress } from '../shared/address.ts'
 import { sendDatagram } from '../clients/udp.ts'
 import { clientCommand, inputBytes, jsonBytes, print, show, targetOf, type ClientOptions } from './input.ts'
 

@@ -2,9 +2,9 @@
 import { createSocket } from 'node:dgram'
 import { Agent, get } from 'node:http'
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net'
-import { formatAddress, unmapped } from '../address.ts'
+import { formatAddress, unmapped } from '../shared/address.ts'
 import { connect as connectWebSocket } from '../clients/websocket.ts'
-import type { Transport } from '../transport.ts'
+import type { Transport } from '../shared/transport.ts'
 
 export interface LaneTarget {
   readonly transport: Transport

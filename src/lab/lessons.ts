@@ -2,9 +2,9 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import type { LessonKind, LessonResult } from '../messages.ts'
-import { LESSONS, PROTOCOLS } from '../names.ts'
-import type { Transport } from '../transport.ts'
+import type { LessonKind, LessonResult } from '../shared/messages.ts'
+import { LESSONS, PROTOCOLS } from '../shared/names.ts'
+import type { Transport } from '../shared/transport.ts'
 
 /* The page shows these as they run. */
 

@@ -1,7 +1,7 @@
 /** The probe: a client of every protocol on a thread, and so an event loop, of its own, so that a blocked main loop shows. */
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Waited } from '../messages.ts'
-import type { Transport } from '../transport.ts'
+import type { Waited } from '../shared/messages.ts'
+import type { Transport } from '../shared/transport.ts'
 import { openLane, type Lane, type LaneTarget } from './lanes.ts'
 import type { FromProbe, ToProbe } from './probe.ts'
 

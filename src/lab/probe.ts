@@ -1,7 +1,7 @@
 /** The main loop's end of the probe: starts its thread, hears its round trips, stops it. */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { Ping, Waited } from '../messages.ts'
+import type { Ping, Waited } from '../shared/messages.ts'
 import type { LaneTarget } from './lanes.ts'
 import type { ProbePeers } from './probe-peers.ts'
 

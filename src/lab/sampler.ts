@@ -1,6 +1,6 @@
 /** Samples the loop that it runs on: event-loop delay and utilisation, ten times a second while it is started. */
 import { createHistogram, performance } from 'node:perf_hooks'
-import type { LoopSample } from '../messages.ts'
+import type { LoopSample } from '../shared/messages.ts'
 
 const SAMPLE_MS = 100
 /** How often a timer fires whose lateness is the delay. */

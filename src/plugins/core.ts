@@ -1,19 +1,20 @@
-/** What every runner shares: the settings, the endpoints, the open connections, the feed, and the drain's deadline. */
+/** What every runner shares: the settings, the ports, the open connections, the feed, and the two ends of a drain. */
+import { setTimeout as delay } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
-import type { Config } from '../config.ts'
-import { Connections } from '../connections.ts'
-import type { Endpoint } from '../endpoint.ts'
-import { Feed } from '../feed.ts'
-import { Rates } from '../rates.ts'
-import { SampledLog } from '../sampled-log.ts'
-import { Presence } from '../turn.ts'
+import type { Config } from '../config/config.ts'
+import { SampledLog } from '../log/sampled-log.ts'
+import { Connections } from '../traffic/connections.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { Feed } from '../traffic/feed.ts'
+import { Rates } from '../traffic/rates.ts'
+import { Ports } from './ports.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     config: Config
     feed: Feed
     connections: Connections
-    presence: Presence
+    ports: Ports
     /** Every endpoint, in the order of the page's table. */
     endpoints: Endpoint[]
     /** False until every endpoint was bound, skipped or switched off, and from the first moment of a drain. */
@@ -21,32 +22,47 @@ declare module 'fastify' {
   }
 }
 
-/** Of DRAIN_MS, the end: for closing what was cut off, and for writing the last of the log, on a busy machine too. */
+/** The longest time between two looks at all connections. */
+const SWEEP_MS = 1000
+/** The end of DRAIN_MS, kept for closing what was cut off and for writing the last of the log, on a busy machine too. */
 const reserveMs = (drainMs: number): number => Math.max(400, drainMs / 5)
 
 export const core = fastifyPlugin<{ config: Config }>(async function core (app, { config }) {
   const feed = new Feed((err) => app.log.error({ err }, 'a listener of the feed failed'))
-  const connections = new Connections(new SampledLog(app.log, new Rates(config.logRate, config.maxAddresses)), feed)
+  const { http, tcp } = config
+  const sweepMs = Math.min(SWEEP_MS, http.idleMs, http.keepAliveMs, tcp.idleMs, tcp.lifeMs, tcp.finMs)
+  const connections = new Connections(new SampledLog(app.log, new Rates(config.logRate, config.maxAddresses)), feed, sweepMs)
   const endpoints: Endpoint[] = []
   let deadline: NodeJS.Timeout | undefined
 
   app.decorate('config', config)
   app.decorate('feed', feed)
   app.decorate('connections', connections)
-  app.decorate('presence', new Presence())
+  app.decorate('ports', new Ports(config, app.log))
   app.decorate('endpoints', endpoints)
   app.decorate('isReady', () => endpoints.every(({ state }) => state === 'open' || state === 'off' || state === 'busy'))
 
-  // Registered first, so that the app is unready before any runner begins to close.
+  // Registered first: the app is unready, and stays so for DRAIN_DELAY_MS, before anything else begins to close.
   app.addHook('preClose', async () => {
-    for (const endpoint of endpoints) if (endpoint.state === 'open') endpoint.state = 'draining'
-    deadline = setTimeout(() => connections.destroyAll(), config.drainMs - reserveMs(config.drainMs))
+    for (const { location } of endpoints) if (location.state === 'open') location.state = 'draining'
+    const graceMs = config.drainMs - reserveMs(config.drainMs)
+    deadline = setTimeout(() => connections.destroyAll(), graceMs)
+    await delay(Math.min(config.drainDelayMs, graceMs))
   })
   // Fastify runs onClose hooks last registered first: every runner has closed by now.
   app.addHook('onClose', async () => {
-    // A server is closed a moment before its last socket says so.
+    await app.ports.close()
     await connections.drained()
     clearTimeout(deadline)
-    for (const endpoint of endpoints) if (endpoint.state === 'draining') endpoint.state = 'closed'
+    for (const { location } of endpoints) if (location.state === 'draining') location.state = 'closed'
+  })
+})
+
+/** Opens the ports when the app is ready, and drains the connections when it closes. Registered after everything that uses them. */
+export const serving = fastifyPlugin(async function serving (app) {
+  app.addHook('onReady', () => app.ports.open())
+  app.addHook('preClose', async () => {
+    await app.ports.close()
+    app.connections.drain()
   })
 })

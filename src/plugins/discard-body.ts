@@ -1,6 +1,16 @@
 /** Requests' bodies are read and counted, and nothing of them is kept: no route takes one. */
 import type { IncomingMessage } from 'node:http'
-import { errorCodes, type FastifyRequest } from 'fastify'
+import { errorCodes, type FastifyReply, type FastifyRequest } from 'fastify'
+
+const isTooLarge = ({ headers, routeOptions }: FastifyRequest) => Number(headers['content-length']) > routeOptions.bodyLimit
+
+/** A hook for preParsing: a client that waits for `100 Continue` gets it when its body is wanted, and else the answer at once. */
+export function inviteBody (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: () => void): void {
+  const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers
+  const hasBody = coding !== undefined || Number(length) > 0
+  if (expect?.toLowerCase() === '100-continue' && hasBody && !isTooLarge(request)) reply.raw.writeContinue()
+  done()
+}
 
 /**
  * A content-type parser, within the route's `bodyLimit`. A body of nested JSON, parsed, held the loop for half a second; one that
@@ -23,6 +33,6 @@ export function discardBody (request: FastifyRequest, payload: IncomingMessage, 
     if (bytes > maxBytes) settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
   }
 
-  if (Number(request.headers['content-length']) > maxBytes) return done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+  if (isTooLarge(request)) return done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
   payload.on('data', onData).on('end', onEnd).on('error', onError)
 }

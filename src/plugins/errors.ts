@@ -3,7 +3,8 @@ import { STATUS_CODES } from 'node:http'
 import fastifyAccepts from '@fastify/accepts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { LimitError } from '../limit-error.ts'
+import { LimitError } from '../traffic/limit-error.ts'
+import { UNDECODABLE } from './request-target.ts'
 
 export const errors = fastifyPlugin(async function errors (app) {
   await app.register(fastifyAccepts)
@@ -21,20 +22,29 @@ export const errors = fastifyPlugin(async function errors (app) {
     return request.accepts().type(['json', 'html']) === 'html' ? reply.view('error', body) : reply.send(body)
   }
 
-  app.setNotFoundHandler((request, reply) => {
-    // app.ts gave a URL that cannot be decoded another path.
-    if (request.url !== request.originalUrl) return send(request, reply, 400, 'The URL is not percent-encoded as it has to be', 'ERR_URL')
+  function sendNotFound (request: FastifyRequest, reply: FastifyReply) {
+    if (request.url === UNDECODABLE) return send(request, reply, 400, 'The URL is not percent-encoded as it has to be', 'ERR_URL')
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = methods.get(path)
     if (!allowed) return send(request, reply, 404, `There is nothing at ${path}`, 'ERR_NOT_FOUND')
-    const allow = [...allowed].sort().join(', ')
+    const allow = [...allowed, 'OPTIONS'].sort().join(', ')
     reply.header('allow', allow)
+    if (request.method === 'OPTIONS') return reply.code(204).send()
     return send(request, reply, 405, `${path} takes ${allow}, not ${request.method}`, 'ERR_METHOD_NOT_ALLOWED')
+  }
+
+  app.setNotFoundHandler(sendNotFound)
+  // A client that asks before it sends its body need not send it. Not async: it would go on beside its answer.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404 && request.headers.expect !== undefined) sendNotFound(request, reply)
+    else done()
   })
 
-  app.setErrorHandler((error: FastifyError & { retryMs?: number }, request, reply) => {
+  app.setErrorHandler((error: FastifyError & { retryMs?: number, headers?: Record<string, string> }, request, reply) => {
     const statusCode = error.statusCode ?? 500
     if (error.retryMs !== undefined) reply.header('retry-after', Math.ceil(error.retryMs / 1000))
+    if (error.headers) reply.headers(error.headers)
+    if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return send(request, reply, 413, 'the body is larger than HTTP_MAX_BODY_BYTES', 'ERR_HTTP_MAX_BODY_BYTES')
     if (statusCode < 500 || error instanceof LimitError) return send(request, reply, statusCode, error.message, error.code)
     request.log.error({ err: error }, 'the route failed')
     return send(request, reply, statusCode, 'The server failed; its log says why', 'ERR_INTERNAL')

@@ -1,11 +1,11 @@
 /** What a request may cost before its route runs: the number of its headers, its address's rate, and its place when the server is short of something. */
 import type { IncomingMessage, Server } from 'node:http'
-import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { LimitError } from '../limit-error.ts'
-import { Rates } from '../rates.ts'
-import { discardBody } from './discard-body.ts'
+import { LimitError } from '../traffic/limit-error.ts'
+import { Rates } from '../traffic/rates.ts'
+import { discardBody, inviteBody } from './discard-body.ts'
+import { sessionOf, type HttpSession } from './http-session.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -16,7 +16,7 @@ declare module 'fastify' {
 
 const RETRY_MS = 1000
 
-/** The errors of routes and of Fastify that tell of a crossed limit. */
+/** Errors of routes and of Fastify that mean a crossed limit. */
 const CROSSED: Readonly<Record<string, string>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'HTTP_MAX_BODY_BYTES',
   ERR_LAB_BUSY: 'LAB_BUSY',
@@ -28,21 +28,22 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   const rates = new Rates(config.http.rate, config.maxAddresses)
   // A flood of others must not make a health check from behind the same address fail.
   const vitalRates = new Rates(config.http.rate, config.maxAddresses)
-  /** Connections that end with a refusal. */
-  const refused = new WeakSet<Socket>()
-  // Node would drop those above its limit without a word (2000, halved by its parser): all are counted here, within HTTP_MAX_HEADER_BYTES.
+  // Node.js would silently drop headers above its limit (2000, halved by its parser): all are counted here, within HTTP_MAX_HEADER_BYTES.
   ;(app.server as Server).maxHeadersCount = 0
-  // Node would answer 417 by itself, past every hook: an expectation that nobody knows is ignored (RFC 9110, section 10.1.1).
+  // Node.js would answer 417 by itself, past every hook: an unknown expectation is ignored (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', app.routing)
+  // Nor does it invite every body: see inviteBody.
+  app.server.on('checkContinue', app.routing)
+  app.addHook('preParsing', inviteBody)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', discardBody)
 
-  function refusal (request: FastifyRequest, network: string): LimitError | undefined {
+  function refusal (request: FastifyRequest, { unanswered, connection }: HttpSession): LimitError | undefined {
     const { maxHeaders, maxPipelined, rate } = config.http
-    if (app.requestsUnderWay(request.raw.socket) > maxPipelined) return new LimitError(429, 'HTTP_MAX_PIPELINED', `more than ${maxPipelined} requests without their answers`)
+    if (unanswered > maxPipelined) return new LimitError(429, 'HTTP_MAX_PIPELINED', `more than ${maxPipelined} requests without their answers`)
     if (request.raw.rawHeaders.length > 2 * maxHeaders) return new LimitError(431, 'HTTP_MAX_HEADERS', `more than ${maxHeaders} headers`)
     const isVital = request.routeOptions.config.isVital === true
-    if (!(isVital ? vitalRates : rates).take(network)) {
+    if (!(isVital ? vitalRates : rates).take(connection.network)) {
       return new LimitError(429, 'HTTP_RATE', `more than ${rate.perSecond} requests a second from one address`, RETRY_MS)
     }
     const shortage = isVital ? undefined : app.pressure.shortage()
@@ -50,41 +51,43 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   }
 
   app.addHook('onRequest', (request, reply, done) => {
-    const { socket } = request.raw
-    // What was pipelined behind a refusal costs no more than this.
-    if (refused.has(socket)) {
-      reply.hijack()
-      return
+    const session = sessionOf(request.raw.socket)
+    // No session: `inject`; the probe: its own pings. Neither is a stranger.
+    if (!session || app.loop.probePeers.has(session.connection.peer)) return done()
+    const { connection } = session
+    const error = refusal(request, session)
+    if (error) {
+      connections.refuse(connection.endpoint, error.limit, connection.peer)
+      if (error.statusCode === 429) {
+        session.isEnding = true
+        // Node.js closes the connection once this answer is out.
+        reply.header('connection', 'close')
+      }
+      return done(error)
     }
-    const connection = app.connectionOf(socket)
-    // No socket: `inject`; the probe: its own pings. Neither is a stranger.
-    if (!connection || app.loop.probePeers.has(connection.peer)) return done()
-    const error = refusal(request, connection.network)
-    // Only now: a request that is wrong counts against its address's rate like any other.
-    if (!error) return done(isHostRight(request.raw) ? undefined : new HostError())
-    connections.refuse(connection.endpoint, error.limit, connection.peer)
-    if (error.statusCode === 429) {
-      refused.add(socket)
-      // Node.js closes the connection once this answer is out.
-      reply.header('connection', 'close')
-    }
-    done(error)
+    // Only now: a wrong request counts against its address's rate like any other.
+    if (isHostRight(request.raw)) return done()
+    connections.refuse(connection.endpoint, 'ERR_HOST', connection.peer)
+    done(new HostError())
   })
 
   app.addHook('onError', async (request, _reply, error) => {
     const limit = CROSSED[error.code]
-    if (limit) app.connectionOf(request.raw.socket)?.endpoint.crossings.add(limit)
+    if (limit) sessionOf(request.raw.socket)?.connection.endpoint.crossings.add(limit)
   })
 })
 
-/** Whether a request has one Host header: Node keeps the first and drops the others, and asks an upgrade for none. */
-function isHostRight ({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+/** A name or an address, and a port (RFC 9110, section 7.2); nothing that a page or a log could take for something else. */
+const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{0,5})?$/i
+
+/** Whether a request has one Host header, and a right one. Node.js keeps the first and drops the others. */
+function isHostRight ({ rawHeaders, httpVersion, headers: { host = '' } }: IncomingMessage): boolean {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]
     if (name?.length === 4 && name.toLowerCase() === 'host') count++
   }
-  return count === 1 || (count === 0 && httpVersion !== '1.1')
+  return (count === 1 || (count === 0 && httpVersion !== '1.1')) && HOST.test(host)
 }
 
 class HostError extends Error {
@@ -92,6 +95,6 @@ class HostError extends Error {
   readonly code = 'ERR_HOST'
 
   constructor () {
-    super('a request has one Host header (RFC 9112, section 3.2)')
+    super('a request has one Host header, a name or an address with or without a port (RFC 9112, section 3.2)')
   }
 }

@@ -1,96 +1,150 @@
-/** One HTTP client: what is counted of it, and when it has been silent for too long. */
-import type { IncomingMessage } from 'node:http'
-import { Socket } from 'node:net'
-import type { Config } from '../config.ts'
-import type { Connection } from '../connections.ts'
-import type { Member } from '../roster.ts'
-import type { HttpReader } from './http-reader.ts'
-import { endIfSilent } from './net-server.ts'
+/** One HTTP client: its requests under way, its silence, and an end that loses no answer. */
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Config } from '../config/config.ts'
+import type { Peer } from '../service.ts'
+import type { Connection } from '../traffic/connection.ts'
+import type { Connections, Owner } from '../traffic/connections.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { Silence } from '../traffic/silence.ts'
+import type { Client } from '../wire/index.ts'
 
-/** A socket knows its session: three look-ups a request less. */
-type SessionSocket = Socket & { session?: HttpSession | undefined }
+/** How long a client may take to answer the server's FIN. */
+const LINGER_MS = 2000
 
-/** The session of the HTTP client on a socket; undefined where there is none, as with `inject`, or none any more. */
-export const sessionOf = (socket: Socket): HttpSession | undefined => (socket as SessionSocket).session
+const SESSION = Symbol('session')
+type Held = Duplex & { [SESSION]?: HttpSession | undefined }
 
-export class HttpSession implements Member {
-  rosterIndex = -1
+/** The session of the HTTP client on a stream; undefined where there is none, as with `inject`, or none any more. */
+export const sessionOf = (stream: Duplex): HttpSession | undefined => (stream as Held)[SESSION]
+
+export class HttpSession implements Owner {
   readonly connection: Connection
-  readonly reader: HttpReader
-  /** Requests without their answers, all requests, and the last one. */
+  /** Requests without their answers on the wire, those without one at all, all requests, and the last one. */
   requests = 0
+  unanswered = 0
   total = 0
   last: IncomingMessage | undefined
-  readonly #socket: SessionSocket
+  /** The last answer is on its way or out: what the client sends behind it is discarded. */
+  isEnding = false
+  /** Node.js has stopped reading HTTP: the next answer is the last one, if there is one. */
+  isHandedOver = false
+  readonly #client: Client
   readonly #limits: Config['http']
+  readonly #silence: Silence
   #bytesRead = 0
   #bytesWritten = 0
-  /** The bytes that had been moved when the sweep saw it move, and when that was. */
-  #seenBytes = 0
-  #seenAt = performance.now()
+  #lingersSince: number | undefined
+  #onAnswered: (() => void) | undefined
 
-  constructor (socket: Socket, connection: Connection, reader: HttpReader, limits: Config['http']) {
-    this.#socket = Object.assign(socket, { session: this, setTimeout: noTimeout })
-    this.connection = connection
-    this.reader = reader
+  constructor (client: Client, endpoint: Endpoint, connections: Connections, limits: Config['http']) {
+    this.#client = client
     this.#limits = limits
+    this.connection = connections.open(endpoint, client.peer, this)
+    this.#silence = new Silence(client.socket, () => this.#onSilent())
+    Object.assign(client.stream, { [SESSION]: this, destroySoon: linger }).on('end', onEnd).on('close', onClose).on('error', onError)
   }
 
-  /** Counts the bytes that went over the socket since the last time. */
+  /** @param server Node.js documents its 'connection' event for streams that it has not accepted itself. */
+  start (server: Server): void {
+    server.emit('connection', this.#client.stream)
+  }
+
+  get peer (): Peer {
+    return this.#client.peer
+  }
+
+  get stream (): Socket {
+    return this.#client.stream as Socket
+  }
+
+  /** Counts the bytes that went over the connection since the last time. */
   count (): void {
-    const { bytesRead, bytesWritten } = this.#socket
+    const { bytesRead, bytesWritten } = this.stream
     if (bytesRead > this.#bytesRead) this.connection.received(bytesRead - this.#bytesRead)
     if (bytesWritten > this.#bytesWritten) this.connection.sent(bytesWritten - this.#bytesWritten)
     this.#bytesRead = bytesRead
     this.#bytesWritten = bytesWritten
   }
 
-  /** The server shuts down, and this client waits for nothing. */
+  /** A request has got its answer. */
+  answered (): void {
+    this.requests--
+    this.count()
+    if (this.requests > 0) return
+    this.#onAnswered?.()
+    this.#onAnswered = undefined
+  }
+
+  /** Does something once every request so far has its answer; of several things only the last. */
+  afterAnswers (act: () => void): void {
+    if (this.requests === 0) act()
+    else this.#onAnswered = act
+  }
+
+  /**
+   * Sends the last bytes and a FIN, and reads on until the client's: closing over unread bytes would reset the connection, and
+   * the end of the answer could be lost (RFC 9112, section 9.6). Node.js's server calls it instead of `destroySoon`.
+   */
+  linger (lastBytes = ''): void {
+    this.isEnding = true
+    if (this.#lingersSince !== undefined || this.stream.destroyed) return
+    this.#lingersSince = Infinity
+    this.stream.end(lastBytes, () => { this.#lingersSince = performance.now() })
+    this.stream.resume()
+  }
+
+  /** The WebSocket that the connection has become keeps its number. */
+  upgrade (): number {
+    this.#client.leave()
+    this.#end('upgraded')
+    return this.connection.id
+  }
+
+  destroy (): void {
+    this.stream.destroy()
+  }
+
   drain (): void {
     this.connection.because('server draining')
-    this.#socket.destroySoon()
+    // One that waits for an answer gets it, with `Connection: close`.
+    if (this.requests === 0) this.linger()
   }
 
-  /** To be called as the socket closes, or is HTTP's no longer. */
-  end (reason: string): void {
-    this.count()
-    this.#socket.session = undefined
-    this.#socket.setTimeout = setTimeout
-    this.connection.closed(reason)
-  }
-
-  /** Ends the client if it has neither sent nor been sent anything for too long. */
   sweep (now: number): void {
-    const socket = this.#socket
-    const bytes = socket.bytesRead + socket.bytesWritten
-    if (bytes !== this.#seenBytes) {
-      this.#seenBytes = bytes
-      this.#seenAt = now
-    } else if (socket.writableLength > 0) {
-      // Node.js's timer knows how much of an answer the client has taken.
-      if (!socket.timeout) setTimeout.call(socket, this.#limits.idleMs, this.#onTimeout)
-    } else if (socket.timeout) {
-      // The answer is out: silence begins now.
-      setTimeout.call(socket, 0, this.#onTimeout)
-      this.#seenAt = now
-    } else if (now - this.#seenAt >= (this.#isBetweenRequests ? this.#limits.keepAliveMs : this.#limits.idleMs)) {
-      endIfSilent(socket, this.#onTimeout)
-    }
+    if (this.#lingersSince !== undefined && now - this.#lingersSince >= LINGER_MS) this.destroy()
+    else this.#silence.check(now, this.#isBetweenRequests ? this.#limits.keepAliveMs : this.#limits.idleMs)
   }
 
   get #isBetweenRequests (): boolean {
     return this.requests === 0 && this.total > 0
   }
 
-  readonly #onTimeout = (): void => {
+  #onSilent (): void {
     this.connection.destroyFor(this.#isBetweenRequests ? 'HTTP_KEEP_ALIVE_MS' : 'HTTP_IDLE_MS', 'idle')
+  }
+
+  onClose (): void {
+    this.#end('closed by service')
+  }
+
+  #end (reason: string): void {
+    const { stream } = this
+    this.count()
+    // The stream's next owner has its own.
+    stream.off('end', onEnd).off('close', onClose).off('error', onError)
+    Object.assign(stream, { [SESSION]: undefined })
+    this.connection.closed(reason)
   }
 }
 
-const { setTimeout } = Socket.prototype
-
-/**
- * Node.js sets and resets a timer with each request, a twentieth of a short answer. One look at all clients a second does as well, and
- * where Node.js does not ask the socket itself for it, takes the timer off.
- */
-function noTimeout (this: Socket): Socket { return this }
+function linger (this: Held): void {
+  const session = this[SESSION]
+  if (session) session.linger()
+  else this.end()
+}
+function onEnd (this: Held): void { this[SESSION]?.connection.because('closed by client') }
+function onClose (this: Held): void { this[SESSION]?.onClose() }
+// Node.js's server tells of it, too ('clientError'), except after an upgrade.
+function onError (this: Held): void {}

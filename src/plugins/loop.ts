@@ -1,12 +1,12 @@
 /** The loop, watched: samples it and probes it while somebody watches, and only then; and runs the lessons. */
 import fastifyPlugin from 'fastify-plugin'
-import { reachable } from '../address.ts'
+import { reachable } from '../shared/address.ts'
 import type { LaneTarget } from '../lab/lanes.ts'
 import { LessonBudget, lessons, sentence } from '../lab/lessons.ts'
 import { Probe } from '../lab/probe.ts'
 import { ProbePeers } from '../lab/probe-peers.ts'
 import { startSampler } from '../lab/sampler.ts'
-import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '../messages.ts'
+import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '../shared/messages.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { loop: Loop }

@@ -2,9 +2,8 @@
 import { totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import fastifyPlugin from 'fastify-plugin'
-import { formatBytes } from '../bytes.ts'
-import { canOpenOneMore } from '../descriptors.ts'
-import { residentMemory } from '../memory.ts'
+import { formatBytes } from '../shared/bytes.ts'
+import { canOpenOneMore, residentMemory } from '../traffic/resources.ts'
 
 declare module 'fastify' {
   interface FastifyInstance { pressure: Pressure }

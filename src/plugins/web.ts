@@ -6,17 +6,6 @@ import fastifyView from '@fastify/view'
 import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
 import helmet, { type HelmetOptions } from 'helmet'
-import { prepare, sendAtOnce, works } from './one-write.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    /**
-     * Makes an answer that is the same every time: past serialization and Fastify's headers, which cost a fifth of a short one;
-     * hooks before it and `onResponse` run. The function that is returned sends it.
-     */
-    prepare: (headers: Readonly<Record<string, string>>, body: string | Buffer) => (reply: FastifyReply, statusCode?: number) => void
-  }
-}
 
 // From src/plugins and from dist/plugins alike.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -41,32 +30,19 @@ export const HELMET: HelmetOptions = {
   originAgentCluster: false
 }
 
+/** Asked once: helmet works them out anew for every request, and sets them one by one, which cost a third of an answer. */
+export const securityHeaders: Readonly<Record<string, string>> = helmetHeaders()
+
 export const web = fastifyPlugin(async function web (app) {
-  const headers = helmetHeaders()
-  // As an answer is sent, not as its request comes in: a prepared one has them in its text.
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    reply.headers(headers)
+    reply.headers(securityHeaders)
     done()
   })
-  const isAble = works(sendAtOnce)
-  if (!isAble) app.log.warn('this Node.js has no way to send an answer with one write: short ones cost more')
-  app.decorate('prepare', (own, body) => {
-    const bytes = Buffer.from(body)
-    const prepared = isAble ? prepare({ ...headers, ...own }, bytes) : undefined
-    const all = Object.entries({ ...headers, ...own, 'content-length': String(bytes.length) }).flat()
-    return (reply, statusCode = 200) => {
-      const { raw } = reply.hijack()
-      if (prepared && sendAtOnce(raw, statusCode, prepared)) return
-      raw.writeHead(statusCode, all)
-      raw.end(bytes)
-    }
-  })
-  // Compiled once, but for who works on them: compiling was half of what the page cost.
+  // Compiled once, except while somebody works on them: compiling was half of the page's cost.
   const production = process.env.NODE_ENV !== 'development'
   await app.register(fastifyView, { production, engine: { eta: new Eta() }, root: `${ROOT}web/templates`, viewExt: 'eta' })
 })
 
-/** Asked once: helmet works them out anew for every request, and sets them one by one, which cost a third of an answer. */
 function helmetHeaders (): Record<string, string> {
   const request = new IncomingMessage(new Socket())
   const response = new ServerResponse(request)

@@ -1,139 +1,108 @@
 /** One WebSocket client: what every WebSocket service needs and none should have to write. */
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
-import type { Config } from '../config.ts'
-import type { Connection } from '../connections.ts'
-import { Bucket } from '../rates.ts'
-import type { Member } from '../roster.ts'
+import type { Config } from '../config/config.ts'
 import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
-import type { MessageTaker } from './message-delivery.ts'
-import type { WebSocketReader } from './websocket-reader.ts'
-import type { WebSocketWriter } from './websocket-writer.ts'
+import type { Connection } from '../traffic/connection.ts'
+import type { Connections, Owner } from '../traffic/connections.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { Bucket } from '../traffic/rates.ts'
 
 /* Close codes: RFC 6455, section 7.4.1, and its registry. */
+const GOING_AWAY = 1001
 const ABNORMAL = 1006
 const POLICY_VIOLATION = 1008
 const INTERNAL_ERROR = 1011
 const TRY_AGAIN_LATER = 1013
-/** Of a client's control frame, what is not its payload (RFC 6455, section 5.2). */
-const CONTROL_HEADER_BYTES = 6
 /** Of a message that has not come whole, what may stay while memory is short. */
 const MAX_UNFINISHED_BYTES = 65_536
+/** Answers to one read wait for each other up to this size. */
+const MAX_CORKED_BYTES = 65_536
 
-/** What all sessions of the runner share. */
-export interface WebSocketRunner {
-  readonly limits: Config['websocket']
-  onClosed (session: WebSocketSession): void
+/** The errors of ws that mean a crossed limit. */
+const LIMITS: Readonly<Record<string, string>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'WS_MAX_MESSAGE_BYTES',
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'WS_MAX_FRAGMENTS'
 }
-
-/** A WebSocket knows its session, so that all of them have the same listeners. */
-type SessionSocket = WebSocket & { session?: WebSocketSession }
 
 /** How ws is told what a message is. */
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
-  rosterIndex = -1
+/** A WebSocket knows its session, so that all of them share the same listeners. */
+const SESSION = Symbol('session')
+type Held = WebSocket & { [SESSION]?: WebSocketSession }
+
+/** A client that has shaken hands. */
+export interface Opened {
+  readonly socket: WebSocket
+  /** The connection below it. */
+  readonly raw: Socket
+  readonly peer: Peer
+  readonly endpoint: Endpoint
+  /** The number that the connection had with HTTP. */
+  readonly id: number
+  readonly onClosed: (session: WebSocketSession) => void
+}
+
+export class WebSocketSession implements WebSocketClient, Owner {
   readonly remote: Peer
-  readonly #socket: SessionSocket
-  readonly #raw: Socket
-  readonly #reader: WebSocketReader
-  readonly #writer: WebSocketWriter
   readonly connection: Connection
-  isBorrowing = false
-  readonly #runner: WebSocketRunner
+  readonly #socket: Held
+  readonly #raw: Socket
+  readonly #limits: Config['websocket']
   readonly #rate: Bucket
+  readonly #onClosed: Opened['onClosed']
   #receiver: WebSocketReceiver = {}
+  /** Whether it gave a sign of life since the last beat. */
   #isAlive = true
+  #isCorked = false
   /** Whether a close frame was sent that the client has to answer. */
   #isClosing = false
   /** Messages that came after the close frame was sent. */
   #late = 0
+  /** What had been read when the last message was whole. */
+  #bytesAtMessage: number
 
-  constructor (socket: WebSocket, raw: Socket, reader: WebSocketReader, writer: WebSocketWriter, remote: Peer, connection: Connection, runner: WebSocketRunner) {
-    this.remote = remote
-    this.#socket = Object.assign(socket, { session: this })
+  constructor ({ socket, raw, peer, endpoint, id, onClosed }: Opened, connections: Connections, limits: Config['websocket']) {
+    this.remote = peer
+    this.#socket = Object.assign(socket, { [SESSION]: this })
     this.#raw = raw
-    this.#reader = reader
-    this.#writer = writer
-    this.connection = connection
-    this.#runner = runner
-    this.#rate = new Bucket(runner.limits.rate, reader.now)
+    this.#limits = limits
+    this.#rate = new Bucket(limits.rate, performance.now())
+    this.#onClosed = onClosed
+    this.#bytesAtMessage = raw.bytesRead
+    this.connection = connections.open(endpoint, peer, this, id)
   }
 
   start (service: WebSocketService): void {
     this.#socket.on('close', onClose).on('error', onError)
     this.#guard(() => {
       const receiver = service.onConnection(this)
-      if (typeof receiver === 'function') this.#receiver = { message: receiver }
-      else if (receiver) this.#receiver = receiver
-      this.isBorrowing = this.#receiver.borrow !== undefined
+      if (receiver) this.#receiver = typeof receiver === 'function' ? { message: receiver } : receiver
     })
-    this.#socket.on('pong', onControl).on('ping', onControl).on('message', onMessage)
-  }
-
-  /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
-  ping (): void {
-    // Its pong may be among what waits for its turn.
-    if (!this.#isAlive && !this.#reader.isHolding) return this.connection.destroyFor('WS_PING_MS', 'no pong')
-    this.#isAlive = false
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
-  }
-
-  /** The client broke the protocol or its connection broke: `closed` follows. */
-  failed (error: NodeJS.ErrnoException): void {
-    const limit = LIMITS[error.code ?? '']
-    // ws has sent its close frame.
-    this.#isClosing = true
-    if (limit) this.connection.crossed(limit)
-    else this.connection.failed(error)
-  }
-
-  /** Gives back what an unfinished message holds: together they may hold more than there is. */
-  onMemoryShort (): void {
-    if (this.#reader.unfinishedBytes < MAX_UNFINISHED_BYTES) return
-    this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
-    // Nothing else gives back what it holds.
-    this.#isClosing = false
-    this.destroy()
-  }
-
-  destroy (): void {
-    this.#writer.destroy()
-  }
-
-  onClose (code: number): void {
-    this.#runner.onClosed(this)
-    this.#reader.end()
-    // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
-    if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
-    this.#guard(() => this.#receiver.close?.())
-    this.connection.closed(`close code ${code}`)
+    this.#socket.on('message', onMessage).on('ping', onControl).on('pong', onControl)
   }
 
   get isBehind (): boolean {
-    return this.#socket.bufferedAmount > this.#runner.limits.pauseBytes
+    return this.#socket.bufferedAmount > this.#limits.pauseBytes
   }
 
   send (message: Uint8Array | string, isBinary = typeof message !== 'string'): void {
     const socket = this.#socket
-    const { limits } = this.#runner
-    if (socket.readyState !== socket.OPEN) return
-    const unsent = socket.bufferedAmount
-    if (unsent > limits.maxUnsentBytes) return this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
+    if (socket.readyState !== socket.OPEN || this.#isTooFarBehind()) return
     const bytes = Buffer.byteLength(message)
     // A callback for each message costs as much as counting it.
-    const mayBeBehind = unsent + bytes > limits.pauseBytes
-    if (mayBeBehind || !this.#writer.answer(message, bytes, isBinary)) {
-      socket.send(this.#writer.beforeSend(message), isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
-      this.#writer.afterSend()
-    }
+    const mayBeBehind = socket.bufferedAmount + bytes > this.#limits.pauseBytes
+    this.#cork()
+    socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
     this.connection.sent(bytes)
+    if (!mayBeBehind) return
+    this.#uncork()
     // A client that does not read is not read.
-    if (!mayBeBehind || !this.isBehind || this.#reader.isStopped) return
+    if (!this.isBehind || socket.isPaused) return
     this.connection.endpoint.crossings.add('WS_PAUSE_BYTES')
-    this.#reader.stop()
+    socket.pause()
   }
 
   close (code: number, reason: string, limit?: string): void {
@@ -141,48 +110,111 @@ export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
     else this.connection.crossed(limit, reason)
     this.#isClosing = true
     this.#socket.close(code, reason)
+    this.#uncork()
+  }
+
+  destroy (): void {
+    this.#socket.terminate()
+  }
+
+  drain (): void {
+    this.close(GOING_AWAY, 'server draining')
+  }
+
+  /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
+  ping (): void {
+    if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
+    this.#isAlive = false
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
+  }
+
+  /** Gives back what an unfinished message holds: together they may hold more than there is. */
+  onMemoryShort (): void {
+    if (this.#raw.bytesRead - this.#bytesAtMessage < MAX_UNFINISHED_BYTES) return
+    this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
+    // Nothing else gives back what it holds.
+    this.#isClosing = false
+    this.destroy()
+  }
+
+  /** All answers to one read go out with one system call: 16 messages in flight cost a quarter of what they cost one by one. */
+  #cork (): void {
+    if (this.#isCorked) {
+      if (this.#raw.writableLength > MAX_CORKED_BYTES) this.#uncork()
+      return
+    }
+    this.#isCorked = true
+    this.#raw.cork()
+    process.nextTick(uncork, this)
+  }
+
+  #uncork (): void {
+    if (!this.#isCorked) return
+    this.#isCorked = false
+    this.#raw.uncork()
+  }
+
+  onTurn (): void {
+    this.#uncork()
   }
 
   #onSent (): void {
-    if (!this.#reader.isStopped) return
+    if (!this.#socket.isPaused) return
     // Its pong waits unread, but a client that takes what was held back for it is there.
     this.#isAlive = true
-    if (!this.isBehind) this.#reader.go()
+    if (!this.isBehind) this.#socket.resume()
   }
 
-  onControl (data: Buffer): void {
-    this.#reader.delivery.onParsed(CONTROL_HEADER_BYTES + data.length)
-    // ws has just ended it, and says so nowhere else.
-    if (this.#raw.destroyed && !this.connection.isEnding) return this.connection.crossed('WS_MAX_PONGS')
-    if (!this.#isTooFast()) this.#isAlive = true
-  }
-
-  /** A message that ws has put together. */
-  onMessage (data: RawData, isBinary: boolean): void {
-    this.#reader.delivery.onParsed()
-    this.take(data as Buffer, isBinary) // binaryType is nodebuffer, ws's default
-  }
-
-  take (message: Buffer, isBinary: boolean): void {
+  onMessage (message: Buffer, isBinary: boolean): void {
     this.connection.received(message.length)
+    this.#bytesAtMessage = this.#raw.bytesRead
     if (this.#isTooFast()) return
     this.#isAlive = true
     try {
-      if (this.#receiver.borrow) this.#receiver.borrow(message, isBinary)
-      else this.#receiver.message?.(message, isBinary)
+      this.#receiver.message?.(message, isBinary)
     } catch (err) {
       this.#onServiceError(err)
     }
   }
 
+  /** A ping, which ws has answered, or a pong. */
+  onControl (): void {
+    if (this.#isTooFast() || this.#isTooFarBehind()) return
+    this.#isAlive = true
+    this.#cork()
+  }
+
+  /** The client broke the protocol or its connection broke: `onClose` follows. */
+  onError (error: NodeJS.ErrnoException): void {
+    const limit = LIMITS[error.code ?? '']
+    // ws has sent its close frame.
+    this.#isClosing = true
+    if (limit) this.connection.crossed(limit)
+    else this.connection.failed(error)
+  }
+
+  onClose (code: number): void {
+    this.#onClosed(this)
+    // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
+    if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
+    this.#guard(() => this.#receiver.close?.())
+    this.connection.closed(`close code ${code}`)
+  }
+
+  #isTooFarBehind (): boolean {
+    if (this.#socket.bufferedAmount <= this.#limits.maxUnsentBytes) return false
+    this.connection.destroyFor('WS_MAX_UNSENT_BYTES', 'reads too slowly')
+    return true
+  }
+
   /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
   #isTooFast (): boolean {
     if (this.#socket.readyState !== this.#socket.OPEN) {
-      if (++this.#late === this.#runner.limits.rate.burst) this.destroy()
+      if (++this.#late === this.#limits.rate.burst) this.destroy()
       return true
     }
-    if (this.#rate.take(this.#reader.now)) return false
-    this.close(POLICY_VIOLATION, `more than ${this.#runner.limits.rate.perSecond} messages a second`, 'WS_RATE')
+    if (this.#rate.take(performance.now())) return false
+    this.close(POLICY_VIOLATION, `more than ${this.#limits.rate.perSecond} messages a second`, 'WS_RATE')
     return true
   }
 
@@ -201,13 +233,9 @@ export class WebSocketSession implements WebSocketClient, MessageTaker, Member {
   }
 }
 
-function onClose (this: SessionSocket, code: number): void { this.session?.onClose(code) }
-function onError (this: SessionSocket, error: Error): void { this.session?.failed(error) }
-function onControl (this: SessionSocket, data: Buffer): void { this.session?.onControl(data) }
-function onMessage (this: SessionSocket, data: RawData, isBinary: boolean): void { this.session?.onMessage(data, isBinary) }
-
-/** The errors of ws that tell of a crossed limit. */
-const LIMITS: Readonly<Record<string, string>> = {
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'WS_MAX_MESSAGE_BYTES',
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: 'WS_MAX_FRAGMENTS'
-}
+function uncork (session: WebSocketSession): void { session.onTurn() }
+function onClose (this: Held, code: number): void { this[SESSION]?.onClose(code) }
+function onError (this: Held, error: Error): void { this[SESSION]?.onError(error) }
+function onControl (this: Held): void { this[SESSION]?.onControl() }
+// binaryType is nodebuffer, ws's default.
+function onMessage (this: Held, data: RawData, isBinary: boolean): void { this[SESSION]?.onMessage(data as Buffer, isBinary) }

@@ -22,11 +22,11 @@ export async function assets (app: FastifyInstance): Promise<void> {
       const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`
       // Asked for again with each page: a page and its script are of one version.
       const headers = { 'cache-control': 'public, max-age=0', etag }
-      const whole = app.prepare({ ...headers, 'content-type': type }, bytes)
       // Each file is a route of its own, so that 404 and 405 hold for files too.
       app.get(`/assets/${name}`, (request, reply) => {
-        if (request.headers['if-none-match'] === etag) reply.code(304).headers(headers).send()
-        else whole(reply)
+        reply.headers(headers)
+        if (request.headers['if-none-match'] === etag) reply.code(304).send()
+        else reply.type(type).send(bytes)
       })
     }
   }

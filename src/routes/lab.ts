@@ -1,11 +1,11 @@
 /** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { reachable } from '../address.ts'
+import { reachable } from '../shared/address.ts'
 import { play } from '../clients/transcript.ts'
 import { MAX_LESSON_MS } from '../lab/lessons.ts'
-import type { LessonResult, Transcript } from '../messages.ts'
-import { isAllowedOrigin, OriginError } from '../origin.ts'
+import type { LessonResult, Transcript } from '../shared/messages.ts'
+import { isAllowedOrigin, OriginError } from '../traffic/origin.ts'
 
 const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4

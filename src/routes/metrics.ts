@@ -1,12 +1,12 @@
 /** `/metrics`: what the endpoints, the feed, the loop and the process have counted, for Prometheus. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { descriptorLimit, openDescriptors } from '../descriptors.ts'
-import type { Endpoint } from '../endpoint.ts'
-import { residentMemory } from '../memory.ts'
-import { isLimit } from '../settings.ts'
-import type { Tally } from '../tally.ts'
-import { VERSION } from '../version.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { descriptorLimit, openDescriptors, residentMemory } from '../traffic/resources.ts'
+import { isLimit } from '../config/settings.ts'
+import type { Logger } from '../log/logger.ts'
+import type { Tally } from '../traffic/tally.ts'
+import { VERSION } from '../shared/version.ts'
 
 /** Limits that are no settings: see docs/limits.md. */
 const FIXED_LIMITS: readonly string[] = ['VIEWERS', 'LAB_BUSY', 'LAB_BUDGET']
@@ -72,6 +72,7 @@ export async function metrics (app: FastifyInstance): Promise<void> {
   perName('oneloop_errors_total', 'Connections that broke, and calls that the system failed, by the error code.', 'kind', ({ errors }) => [errors])
   one('oneloop_feed_dropped_events_total', 'Events that a viewer of the feed was not told of.', () => feed.dropped, 'counter')
   one('oneloop_log_lines_dropped_total', 'Lines left out of the log because of LOG_RATE.', () => connections.log.unlogged, 'counter')
+  one('oneloop_log_lines_lost_total', 'Lines that could not be written to standard output.', () => (app.log as Partial<Logger>).lostLines ?? 0, 'counter')
 
   const delay = new Histogram({
     name: 'oneloop_event_loop_delay_seconds',

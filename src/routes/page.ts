@@ -1,14 +1,14 @@
 /** The page: what this server is, every service with lines to try it, and the live lab. */
 import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { formatAddress, reachable } from '../address.ts'
-import { compactBytes } from '../bytes.ts'
-import { facts } from '../facts.ts'
+import { formatAddress, reachable } from '../shared/address.ts'
+import { compactBytes } from '../shared/bytes.ts'
+import { facts } from '../lab/facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
-import { LESSONS, PROTOCOLS } from '../names.ts'
-import { isOwnName } from '../origin.ts'
-import { pasteLines } from '../paste-line.ts'
-import { VERSION } from '../version.ts'
+import { LESSONS, PROTOCOLS, stateText } from '../shared/names.ts'
+import { isOwnName } from '../traffic/origin.ts'
+import { pasteLines } from '../clients/paste-line.ts'
+import { VERSION } from '../shared/version.ts'
 
 /** How long everybody who comes by the same name gets the same page: it takes a third of a millisecond, and more at first. */
 const FRESH_MS = 100
@@ -28,7 +28,8 @@ export async function page (app: FastifyInstance): Promise<void> {
     const rows = app.endpoints.map((endpoint) => {
       const host = hostFor(request, endpoint.address)
       return {
-        ...endpoint,
+        endpoint,
+        state: stateText({ state: endpoint.state, hadAt: endpoint.location.hadAt }),
         where: endpoint.port === null ? '–' : `${formatAddress(host, endpoint.port)}${endpoint.path ?? ''}`,
         lines: endpoint.state === 'open' ? pasteLines(endpoint, host) : []
       }

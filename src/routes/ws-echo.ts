@@ -6,5 +6,5 @@ export const wsEcho = defineWebSocketService({
   path: '/ws/echo',
   summary: 'Sends every message back: text as text, binary as binary.',
   example: { send: 'Hello, world', answer: /^Hello, world$/ },
-  onConnection: (client) => ({ borrow: (message, isBinary) => client.send(message, isBinary) })
+  onConnection: (client) => (message, isBinary) => client.send(message, isBinary)
 })

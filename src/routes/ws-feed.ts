@@ -1,9 +1,9 @@
 /** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
 import { randomUUID } from 'node:crypto'
-import type { Feed, FeedEvent } from '../feed.ts'
-import { inPieces } from '../in-pieces.ts'
+import type { Feed } from '../traffic/feed.ts'
+import { inPieces } from '../shared/in-pieces.ts'
 import type { ProbePeers } from '../lab/probe-peers.ts'
-import type { FeedMessage, FeedRequest } from '../messages.ts'
+import type { FeedEvent, FeedMessage, FeedRequest } from '../shared/messages.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
 import { isTurnedAway } from './viewers.ts'
 

@@ -1,11 +1,11 @@
 /** `/ws/loop`: the event loop, the probe's round trips, the lessons and the services' counters, live. */
-import type { Endpoint } from '../endpoint.ts'
-import { counts, facts } from '../facts.ts'
-import { inPieces } from '../in-pieces.ts'
-import type { LoopHello, LoopMessage, Ping } from '../messages.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { counts, facts } from '../lab/facts.ts'
+import { inPieces } from '../shared/in-pieces.ts'
+import type { LoopHello, LoopMessage, Ping } from '../shared/messages.ts'
 import type { Loop } from '../plugins/loop.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketDescription, type WebSocketService } from '../service.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../shared/version.ts'
 import { isTurnedAway } from './viewers.ts'
 
 const COUNTS_EVERY = 5

@@ -1,5 +1,5 @@
-import { ctimeNow } from '../ctime.ts'
-import { inPieces } from '../in-pieces.ts'
+import { ctimeNow } from '../shared/ctime.ts'
+import { inPieces } from '../shared/in-pieces.ts'
 import { defineWebSocketService, type WebSocketClient, type WebSocketService } from '../service.ts'
 
 const TICK_MS = 1000

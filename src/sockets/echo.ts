@@ -5,5 +5,5 @@ export default defineTcpService({
   ports: [12345, 65432],
   summary: 'Sends every byte back until the client\'s FIN (RFC 862).',
   example: { send: 'Hello, world', answer: /^Hello, world$/ },
-  onConnection: (client) => ({ borrow: (chunk) => client.write(chunk) })
+  onConnection: (client) => (chunk) => client.write(chunk)
 })

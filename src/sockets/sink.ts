@@ -8,7 +8,7 @@ export default defineTcpService({
   onConnection: (client) => {
     let bytes = 0
     return {
-      count (more) { bytes += more },
+      data (chunk) { bytes += chunk.length },
       end () { client.end(`All Data Received: ${bytes} bytes\r\n`) }
     }
   }

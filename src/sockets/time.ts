@@ -1,4 +1,4 @@
-import { ctimeNow } from '../ctime.ts'
+import { ctimeNow } from '../shared/ctime.ts'
 import { defineTcpService } from '../service.ts'
 
 export default defineTcpService({

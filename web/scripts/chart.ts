@@ -1,8 +1,8 @@
 /** The strip chart: one lane a protocol, and the loop's delay and utilisation under them, on one time axis. */
 import Plot from 'uplot'
-import { LESSONS, PROTOCOLS } from '../../src/names.ts'
-import type { LessonStarted, LoopSample, Ping } from '../../src/messages.ts'
-import type { Transport } from '../../src/transport.ts'
+import { LESSONS, PROTOCOLS } from '../../src/shared/names.ts'
+import type { LessonStarted, LoopSample, Ping } from '../../src/shared/messages.ts'
+import type { Transport } from '../../src/shared/transport.ts'
 import { append, dataOf, emptyData, forget, type Curve } from './curve.ts'
 import { find, make, setText } from './dom.ts'
 import { milliseconds } from './format.ts'

@@ -1,5 +1,5 @@
 /** Sizes, times and bytes as people read them. */
-export { compactBytes as bytes } from '../../src/bytes.ts'
+export { compactBytes as bytes } from '../../src/shared/bytes.ts'
 
 /** `0.42 ms`, `12.3 ms`, `503 ms`. */
 export function milliseconds (ms: number): string {

@@ -1,6 +1,6 @@
 /** How one lane of the chart looks: its curves, its axes, and the lessons as bands behind them. */
 import Plot, { type Options } from 'uplot'
-import type { Transport } from '../../src/transport.ts'
+import type { Transport } from '../../src/shared/transport.ts'
 
 export type LaneName = Transport | 'delay' | 'utilisation'
 

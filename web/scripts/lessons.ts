@@ -1,5 +1,5 @@
 /** Block, Wait, Worker: the buttons, and what was measured. */
-import type { LessonKind, LessonResult, LessonStarted } from '../../src/messages.ts'
+import type { LessonKind, LessonResult, LessonStarted } from '../../src/shared/messages.ts'
 import { find, findAll, isDisabled, setDisabled, setText } from './dom.ts'
 
 const NAMES: Readonly<Record<LessonKind, string>> = { block: 'Blocking', wait: 'Waiting', worker: 'Working on another thread' }

@@ -1,5 +1,5 @@
 /** The page: two links to the server, and what they feed. */
-import type { FeedMessage, LoopHello, LoopMessage, ProcessFacts } from '../../src/messages.ts'
+import type { FeedMessage, LoopHello, LoopMessage, ProcessFacts } from '../../src/shared/messages.ts'
 import { Chart } from './chart.ts'
 import { find, setText } from './dom.ts'
 import { bytes, duration, plural } from './format.ts'

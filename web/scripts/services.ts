@@ -1,6 +1,7 @@
 /** The services: their counters, live; lines to copy; and Run it. */
-import type { Segment, ServiceCounts, Transcript } from '../../src/messages.ts'
-import type { Transport } from '../../src/transport.ts'
+import type { Segment, ServiceCounts, Transcript } from '../../src/shared/messages.ts'
+import { stateText } from '../../src/shared/names.ts'
+import type { Transport } from '../../src/shared/transport.ts'
 import { find, findAll, isDisabled, make, setDisabled, setText } from './dom.ts'
 import { bytes, hex, milliseconds, plural, visible } from './format.ts'
 
@@ -35,7 +36,7 @@ export class Services {
       const state = find('.state', row)
       if (state.classList.contains(service.state)) continue
       state.className = `state ${service.state}`
-      setText(state, service.state === 'busy' ? 'skipped: port in use' : service.state)
+      setText(state, stateText(service))
     }
   }
 }

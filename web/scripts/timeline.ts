@@ -1,6 +1,6 @@
 /** One connection's life: connect, data in and out, half-close, close, and why. */
-import type { FeedEvent } from '../../src/feed.ts'
-import { PROTOCOLS } from '../../src/names.ts'
+import type { FeedEvent } from '../../src/shared/messages.ts'
+import { PROTOCOLS } from '../../src/shared/names.ts'
 import { find, make, setText } from './dom.ts'
 import { bytes, plural } from './format.ts'
 

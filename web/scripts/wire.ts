@@ -1,8 +1,8 @@
 /** The wire: the feed as a live table, and one connection's life as a time line. */
-import type { FeedEvent } from '../../src/feed.ts'
-import type { FeedMessage, FeedRequest } from '../../src/messages.ts'
-import { PROTOCOLS } from '../../src/names.ts'
-import type { Transport } from '../../src/transport.ts'
+import type { FeedEvent } from '../../src/shared/messages.ts'
+import type { FeedMessage, FeedRequest } from '../../src/shared/messages.ts'
+import { PROTOCOLS } from '../../src/shared/names.ts'
+import type { Transport } from '../../src/shared/transport.ts'
 import { find, findAll, make, setText } from './dom.ts'
 import { bytes, clock } from './format.ts'
 import { Timeline } from './timeline.ts'

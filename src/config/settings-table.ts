@@ -1,0 +1,34 @@
+/** The settings as Markdown tables: `oneloop serve --help`, the README and docs/limits.md show them. */
+import { flag, isLimit, settings, type Documented } from './settings.ts'
+
+/** Every setting; of one kind, those that are limits or those that are none. */
+export function settingsTable (kind?: 'limits' | 'others'): string {
+  const rows = Object.entries(settings)
+    .filter(([name]) => kind === undefined || isLimit(name) === (kind === 'limits'))
+    .map(([name, setting]) => [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description ?? ''])
+  return markdown(['Variable', 'Flag', 'Default', 'Range', 'Meaning'], rows)
+}
+
+/** Every limit that can be set, and what who crosses it gets. */
+export function limitsTable (): string {
+  const rows = Object.entries(settings).filter(([name]) => isLimit(name)).map(([name, setting]) =>
+    [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description ?? '', setting.crossed ?? ''])
+  return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'Who crosses it gets'], rows)
+}
+
+function range ({ format, enum: values, minimum, maximum }: Documented): string {
+  switch (format) {
+    case 'ports': return '`off`, `0` (free), 1–65535, list'
+    case 'hosts': return 'IP addresses, list'
+    case 'origins': return 'list of origins'
+    default: return values ? values.join(', ') : `${minimum}–${maximum}`
+  }
+}
+
+const code = (value: unknown): string => value === '' ? '' : `\`${value}\``
+
+function markdown (head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((_cell, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)))
+  const line = (row: readonly string[]) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  return [line(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...rows.map(line)].join('\n')
+}

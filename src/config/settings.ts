@@ -1,0 +1,108 @@
+/** Every setting, once: its name, type, default, range and meaning; of a limit also what who crosses it gets. */
+import Type, { type TSchema } from 'typebox'
+import { rawServices } from '../sockets/index.ts'
+
+export const MAX_PORTS = 8
+export const MAX_ORIGINS = 16
+
+const KIB = 1024
+const MIB = 1_048_576
+
+/** What the schema of a setting says beside its type. */
+export interface Documented {
+  default?: unknown
+  description?: string
+  format?: string
+  enum?: readonly unknown[]
+  minimum?: number
+  maximum?: number
+  /** Of a limit: what a client that crosses it gets. */
+  crossed?: string
+  /** Of a limit: its default with PROFILE=bench. */
+  bench?: number
+}
+
+const limit = (value: number, [minimum, maximum]: readonly [number, number], bench: number, description: string, crossed: string) =>
+  Type.Integer({ default: value, minimum, maximum, bench, description, crossed })
+const ports = (defaults: readonly number[], of: string) =>
+  Type.String({ default: defaults.join(','), format: 'ports', description: `Ports of ${of}` })
+
+const COUNT = [1, 100_000] as const
+const RATE = [1, 1_000_000] as const
+const MS = [100, 600_000] as const
+const LONG_MS = [100, 86_400_000] as const
+const BYTES = [1, 104_857_600] as const
+const CLOSED = 'its connection closed at once; counted as `refused`'
+const DESTROYED = 'its connection destroyed'
+const UNANSWERED = 'no answer; counted as `refused`'
+
+/** `udp-echo` → `UDP_ECHO_PORT`. */
+export const portVariable = (service: string): string => `${service.toUpperCase().replaceAll('-', '_')}_PORT`
+/** `UDP_ECHO_PORT` → `--udp-echo-port`. */
+export const flag = (variable: string): string => `--${variable.toLowerCase().replaceAll('_', '-')}`
+
+export const fixed = Type.Object({
+  HOST: Type.String({ default: '', format: 'hosts', description: 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback' }),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info', description: 'Least important log lines to write' }),
+  LAB: Type.Enum(['on', 'off'], { default: 'on', description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
+  ORIGINS: Type.String({ default: '', format: 'origins', description: 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab' }),
+  PROFILE: Type.Enum(['default', 'bench'], { default: 'default', description: 'bench raises every limit, for a laboratory; see docs/limits.md' }),
+  DRAIN_MS: Type.Integer({ default: 10_000, minimum: 1000, maximum: 600_000, description: 'Time to shut down in, whatever clients do', crossed: `${DESTROYED}, 400 ms or a fifth of it before this time is up` }),
+
+  DRAIN_DELAY_MS: Type.Integer({ default: 0, minimum: 0, maximum: 600_000, description: 'Of DRAIN_MS, the time to go on serving while `/readyz` says 503; 5000 in Kubernetes' }),
+
+  HTTP_MAX_CONNECTIONS: limit(500, COUNT, 10_000, 'Open HTTP connections, WebSockets not among them', CLOSED),
+  HTTP_MAX_PER_ADDRESS: limit(50, COUNT, 100_000, 'Of these, from one address', CLOSED),
+  HTTP_MAX_REQUESTS: limit(1000, [1, 1_000_000_000], 1_000_000_000, 'Requests on one connection', '`Connection: close` with the last answer'),
+  HTTP_MAX_PIPELINED: limit(32, COUNT, 100_000, 'Requests on one connection that have no answer yet', '429, and the connection closed'),
+  HTTP_RATE: limit(50, RATE, 1_000_000, 'Requests a second from one address', '429 with `Retry-After`, and the connection closed'),
+  HTTP_BURST: limit(100, RATE, 1_000_000, 'Requests from one address before its rate counts', '429 with `Retry-After`, and the connection closed'),
+  HTTP_MAX_BODY_BYTES: limit(MIB, [0, 1024 * MIB], 64 * MIB, 'Largest request body', '413'),
+  HTTP_MAX_HEADER_BYTES: limit(16 * KIB, [KIB, MIB], 64 * KIB, 'Size of a request\'s line and headers', '431'),
+  HTTP_MAX_HEADERS: limit(100, [1, 10_000], 1000, 'Headers of a request', '431'),
+  HTTP_HEADERS_MS: limit(10_000, MS, 60_000, 'Time for a request\'s headers to arrive', '408'),
+  HTTP_REQUEST_MS: limit(15_000, MS, 600_000, 'Time for a whole request to arrive', '408'),
+  HTTP_IDLE_MS: limit(30_000, MS, 600_000, 'Time without a byte within a request or its answer', DESTROYED),
+  HTTP_KEEP_ALIVE_MS: limit(72_000, [1, 3_600_000], 3_600_000, 'Idle time of a kept-alive HTTP connection', 'its idle connection closed'),
+
+  WS_MAX_CONNECTIONS: limit(1000, COUNT, 20_000, 'Open WebSockets', '503 with `Retry-After` instead of the upgrade'),
+  WS_MAX_PER_ADDRESS: limit(20, COUNT, 100_000, 'Of these, from one address', '503 with `Retry-After` instead of the upgrade'),
+  WS_RATE: limit(200, RATE, 1_000_000, 'Messages, pings and pongs a second from one WebSocket', 'close code 1008; its connection destroyed, if `WS_BURST` more come all the same'),
+  WS_BURST: limit(1000, RATE, 1_000_000, 'Messages, pings and pongs from one WebSocket before its rate counts', 'close code 1008'),
+  WS_MAX_MESSAGE_BYTES: limit(MIB, BYTES, 64 * MIB, 'Largest WebSocket message', 'close code 1009'),
+  WS_MAX_FRAGMENTS: limit(1024, [1, 1_000_000], 1_000_000, 'Fragments of a message', 'close code 1008'),
+  WS_PAUSE_BYTES: limit(256 * KIB, BYTES, 256 * KIB, 'Unsent bytes above which a WebSocket is not read', 'not read until they are sent; `ws-time` skips it'),
+  // One message more than this: a client that is slow and does nothing wrong may have an echo of the largest waiting.
+  WS_MAX_UNSENT_BYTES: limit(MIB, BYTES, 64 * MIB, 'Unsent bytes of a WebSocket, its last message not among them', DESTROYED),
+  WS_PING_MS: limit(30_000, MS, 600_000, 'Time between two pings; silence from one to the next ends a client', `${DESTROYED}, when from one ping to the next it sends neither a pong, a ping nor a whole message, and takes nothing that was held back for it`),
+  WS_CLOSE_MS: limit(3000, [100, 60_000], 3000, 'Time for a client to answer a close frame', DESTROYED),
+
+  TCP_MAX_CONNECTIONS: limit(256, COUNT, 20_000, 'Open connections of each TCP service', CLOSED),
+  TCP_MAX_PER_ADDRESS: limit(32, COUNT, 100_000, 'Of these, from one address', CLOSED),
+  TCP_IDLE_MS: limit(60_000, LONG_MS, 3_600_000, 'Time without a byte before a TCP connection ends', DESTROYED),
+  TCP_LIFE_MS: limit(600_000, LONG_MS, 86_400_000, 'Longest life of a TCP connection', DESTROYED),
+  // Not 64 MiB, which would do for an echo: the tutorials' client sends 124 MiB into sink.
+  TCP_MAX_BYTES: limit(256 * MIB, [1, 2 ** 40], 2 ** 40, 'Bytes that a TCP connection may carry each way', DESTROYED),
+  TCP_FIN_MS: limit(10_000, MS, 10_000, 'Time for a TCP client to close after the server\'s FIN', DESTROYED),
+
+  UDP_MAX_BYTES: limit(1472, [1, 65_507], 65_507, 'Largest datagram that is answered', UNANSWERED),
+  UDP_RATE: limit(10, RATE, 1_000_000, 'Datagrams a second that are taken from one address', UNANSWERED),
+  UDP_BURST: limit(20, RATE, 1_000_000, 'Datagrams taken from one address before its rate counts', UNANSWERED),
+  UDP_TOTAL_RATE: limit(2000, RATE, 1_000_000, 'Datagrams a second that are taken from all addresses', UNANSWERED),
+
+  MAX_ADDRESSES: limit(10_000, [1, 1_000_000], 10_000, 'Addresses whose rates are remembered, for each rate', 'the least recently seen forgotten'),
+  LOG_RATE: limit(20, RATE, 20, 'Log lines a second about connections and requests of one address', 'the others counted as `unlogged` in the next line'),
+  LOG_BURST: limit(100, RATE, 100, 'Log lines about one address before its rate counts', 'the others counted as `unlogged` in the next line'),
+  SHED_DELAY_MS: limit(200, [10, 60_000], 60_000, 'Lasting delay of the event loop above which HTTP turns requests away', '503 with `Retry-After`'),
+  SHED_MEMORY_BYTES: limit(0, [0, 2 ** 40], 0, 'Resident memory above which HTTP turns requests away; 0: 85 % of what the process may use', '503 with `Retry-After`; a WebSocket with more than 64 KiB of an unfinished message gets close code 1013')
+})
+
+const { HOST, ...others } = fixed.properties
+export const settings: Readonly<Record<string, TSchema & Documented>> = {
+  HOST,
+  HTTP_PORT: ports([5001], '`http`'),
+  ...Object.fromEntries(rawServices.map((s) => [portVariable(s.name), ports(s.ports, `\`${s.name}\``)])),
+  ...others
+}
+
+export const isLimit = (name: string): boolean => settings[name]?.crossed !== undefined

@@ -1,0 +1,37 @@
+/** What the page shows of the process and of its services, now. */
+import { getHeapStatistics } from 'node:v8'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { residentMemory } from '../traffic/resources.ts'
+import type { ProcessFacts, ServiceCounts } from '../shared/messages.ts'
+
+/** Of every endpoint, what changes. */
+export function counts (endpoints: readonly Endpoint[]): ServiceCounts[] {
+  return endpoints.map(({ name, port, state, location: { hadAt }, open, total, bytesIn, bytesOut, refused }) =>
+    ({ name, port, state, ...(hadAt !== undefined && { hadAt }), open, total, bytesIn, bytesOut, refused }))
+}
+
+const MEMORY_MS = 100
+let rss = 0
+let readAt = -Infinity
+
+/** Read so often at most: it cost a quarter of the page. */
+function recentMemory (): number {
+  const now = performance.now()
+  if (now - readAt >= MEMORY_MS) {
+    rss = residentMemory() ?? rss
+    readAt = now
+  }
+  return rss
+}
+
+export function facts (endpoints: readonly Endpoint[]): ProcessFacts {
+  return {
+    uptimeS: Math.floor(process.uptime()),
+    rss: recentMemory(),
+    // Not memoryUsage(): it reads the resident memory, too.
+    heapUsed: getHeapStatistics().used_heap_size,
+    // A WebSocket service has no socket of its own: it listens on HTTP's.
+    listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').length,
+    connected: endpoints.reduce((sum, { open }) => sum + open, 0)
+  }
+}

@@ -1,8 +1,0 @@
-/** Resident memory in bytes; undefined where the process has no file descriptor left to read it with. */
-export function residentMemory (): number | undefined {
-  try {
-    return process.memoryUsage.rss()
-  } catch {
-    return undefined
-  }
-}

@@ -1,0 +1,77 @@
+/** Requests to leave HTTP on their connection: WebSocket handshakes are handed on, other upgrades ignored, CONNECT refused. */
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import fastifyPlugin from 'fastify-plugin'
+import { originForm } from './request-target.ts'
+import { sessionOf } from './http-session.ts'
+import { answerConnect } from './raw-answer.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Emits 'upgrade' for WebSocket handshakes to the paths in `webSocketPaths`. */
+    upgrades: Server
+    webSocketPaths: Set<string>
+  }
+}
+
+/** Connection options that belong to an upgrade (RFC 9110, section 7.6.1; RFC 7540, section 3.2). */
+const UPGRADE_OPTIONS = ['upgrade', 'http2-settings']
+
+export const upgrade = fastifyPlugin(async function upgrade (app) {
+  const upgrades = new EventEmitter() as Server
+  const paths = new Set<string>()
+  app.decorate('upgrades', upgrades)
+  app.decorate('webSocketPaths', paths)
+
+  app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const session = sessionOf(stream)
+    if (!session || session.isEnding) return stream.destroy()
+    // Node.js's server forgets the answers that this connection still waits for.
+    session.afterAnswers(() => {
+      if (session.isEnding || stream.destroyed) return
+      if (isWebSocket(request, paths)) {
+        normalize(request)
+        session.isHandedOver = true
+        upgrades.emit('upgrade', request, stream, head)
+      } else {
+        ignoreUpgrade(app.server, request, stream, head)
+      }
+    })
+  })
+  app.server.on('connect', ({ url }: IncomingMessage, stream: Duplex) => {
+    const session = sessionOf(stream)
+    if (session) answerConnect(session, url)
+    else stream.destroy()
+  })
+})
+
+const protocols = ({ headers }: IncomingMessage) => (headers.upgrade ?? '').split(',').map((protocol) => protocol.trim().toLowerCase())
+
+/** An upgrade in HTTP/1.0 is ignored (RFC 9110, section 7.8). */
+function isWebSocket (request: IncomingMessage, paths: ReadonlySet<string>): boolean {
+  const [path = ''] = originForm(request.url ?? '').split('?', 1)
+  return request.method === 'GET' && request.httpVersion === '1.1' && protocols(request).includes('websocket') && paths.has(path)
+}
+
+/** ws takes `websocket` alone, and no empty list of subprotocols. */
+function normalize ({ headers }: IncomingMessage): void {
+  headers.upgrade = 'websocket'
+  if (headers['sec-websocket-protocol']?.trim() === '') delete headers['sec-websocket-protocol']
+}
+
+/**
+ * A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8). Node.js has stopped reading HTTP on this
+ * connection by then: it reads the same request again, without its upgrade.
+ */
+function ignoreUpgrade (server: Server, { method, url, httpVersion, rawHeaders }: IncomingMessage, stream: Duplex, rest: Buffer): void {
+  let head = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
+    if (UPGRADE_OPTIONS.includes(name.toLowerCase())) continue
+    const kept = name.toLowerCase() !== 'connection' ? value : value.split(',').filter((option) => !UPGRADE_OPTIONS.includes(option.trim().toLowerCase())).join(',')
+    if (kept.trim() !== '' || value === '') head += `${name}: ${kept}\r\n`
+  }
+  stream.unshift(Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), rest]))
+  server.emit('connection', stream)
+}

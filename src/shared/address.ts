@@ -1,0 +1,57 @@
+/** Addresses and ports as text: how they are written, and how they are read from a command line. */
+import { isIPv6 } from 'node:net'
+
+/** `127.0.0.1:9999`, `[::1]:9999`. */
+export function formatAddress (address: string, port: number): string {
+  // Not isIPv6(): its expression is the dearest part of many a connection.
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** `::ffff:127.0.0.1`, as a dual-stack socket names an IPv4 peer, becomes `127.0.0.1`. */
+export function unmapped (address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+/**
+ * What the limits count as one address: an IPv4 address, or of IPv6 the /64, which is what one subscriber is given
+ * (RFC 6177), as its first four groups.
+ */
+export function network (address: string): string {
+  if (!address.includes(':')) return address
+  const [before = '', after] = address.split('::')
+  const groups = before === '' ? [] : before.split(':')
+  if (after !== undefined) {
+    const rest = after === '' ? [] : after.split(':')
+    while (groups.length + rest.length < 8) groups.push('0')
+    groups.push(...rest)
+  }
+  return groups.slice(0, 4).join(':')
+}
+
+export const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
+
+/** Where a client on this machine reaches a server that is bound to `address`: a wildcard becomes loopback. */
+export function reachable (address: string): string {
+  if (address === '0.0.0.0' || address === '::') return '127.0.0.1'
+  return address
+}
+
+export interface Target {
+  readonly host: string
+  readonly port: number
+}
+
+/**
+ * Reads `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address.
+ * Throws a RangeError that says what would be right.
+ */
+export function parseTarget (text: string, defaults: Target): Target {
+  if (isIPv6(text)) return { host: text, port: defaults.port }
+  const match = /^(?:\[([^\]]+)\]|([^:[\]\s/]*))(?::(\d{1,5}))?$/.exec(text)
+  const host = match?.[1] ?? (match?.[2] || defaults.host)
+  const port = match?.[3] === undefined ? defaults.port : Number(match[3])
+  if (!match || text === '' || (match[1] !== undefined && !isIPv6(match[1])) || port < 1 || port > 65535) {
+    throw new RangeError(`'${text}' is not an address: write HOST, HOST:PORT or [IPV6]:PORT, with a port from 1 to 65535`)
+  }
+  return { host, port }
+}

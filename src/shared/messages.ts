@@ -1,0 +1,148 @@
+/** What the server tells the page, and what the page may ask. Types only: both sides are checked against them. */
+import type { Transport } from './transport.ts'
+
+/** One measurement of the event loop since the one before. */
+export interface LoopSample {
+  /** Milliseconds since the epoch, as every `at`. */
+  readonly at: number
+  /** Event-loop delay in milliseconds: how much later than asked a timer fired. */
+  readonly p50: number
+  readonly max: number
+  /** Event-loop utilisation: the part of the time in which the loop was at work, from 0 to 1. */
+  readonly utilisation: number
+}
+
+/** One round trip of the probe. */
+export interface Ping {
+  readonly transport: Transport
+  /** When it was sent. */
+  readonly at: number
+  /** Milliseconds to the answer; null where none came. */
+  readonly ms: number | null
+}
+
+export type LessonKind = 'block' | 'wait' | 'worker'
+
+/** Milliseconds that each protocol's slowest round trip took; null where an answer never came. */
+export type Waited = Partial<Record<Transport, number | null>>
+
+export interface LessonStarted {
+  readonly id: number
+  readonly kind: LessonKind
+  readonly ms: number
+  readonly at: number
+}
+
+export interface LessonResult extends LessonStarted {
+  readonly endedAt: number
+  readonly waited: Waited
+  /** What was measured, in words. */
+  readonly sentence: string
+}
+
+export interface ServiceCounts {
+  readonly name: string
+  readonly port: number | null
+  readonly state: string
+  /** When its port came free, where it was in use at the start. */
+  readonly hadAt?: number
+  readonly open: number
+  readonly total: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly refused: number
+}
+
+export interface ProcessFacts {
+  readonly uptimeS: number
+  /** Bytes of memory that the process holds (resident set size). */
+  readonly rss: number
+  /** Of these, bytes of JavaScript objects. */
+  readonly heapUsed: number
+  /** Sockets that listen, or are bound for datagrams. */
+  readonly listening: number
+  readonly connected: number
+}
+
+export interface LoopHello {
+  readonly type: 'hello'
+  readonly at: number
+  readonly pid: number
+  readonly node: string
+  readonly version: string
+  /** The protocols that the probe pings; none with LAB=off. */
+  readonly lanes: readonly Transport[]
+  readonly services: readonly ServiceCounts[]
+  readonly process: ProcessFacts
+}
+
+/** About ten a second. */
+export interface LoopTick {
+  readonly type: 'loop'
+  readonly at: number
+  readonly sample: LoopSample
+  readonly pings: readonly Ping[]
+  /** These three in every fifth message. */
+  readonly services?: readonly ServiceCounts[]
+  readonly process?: ProcessFacts
+  readonly lesson?: LessonStarted | null
+}
+
+export type LoopMessage =
+  | LoopHello
+  | LoopTick
+  | { readonly type: 'lesson-started', readonly lesson: LessonStarted }
+  | { readonly type: 'lesson-ended', readonly lesson: LessonResult }
+
+/** Something that happened on one of the protocols: sizes, never contents. */
+export interface FeedEvent {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly type: 'connect' | 'receive' | 'send' | 'half-close' | 'close' | 'refuse'
+  readonly transport: Transport
+  readonly service: string
+  /** The connection's number, unique in this app; 0 for a datagram. An upgrade to WebSocket keeps it. */
+  readonly connection: number
+  /** `127.0.0.1:50000`, `[::1]:50000`. */
+  readonly peer: string
+  readonly bytes?: number
+  /** Why: with `close` and `refuse`. */
+  readonly reason?: string
+}
+
+/** What a viewer wants to see of the feed; what is missing is not filtered by. */
+export interface FeedRequest {
+  readonly transports?: readonly Transport[]
+  readonly service?: string
+  /** The number of a connection that is shown whatever the filter says. */
+  readonly follow?: number
+}
+
+export type FeedMessage =
+  /** `instance` is another after a restart: connection numbers begin again. */
+  | { readonly type: 'hello', readonly at: number, readonly instance: string, readonly maxEvents: number }
+  | { readonly type: 'events', readonly events: readonly FeedEvent[], /** Left out of this batch. */ readonly dropped: number }
+  | { readonly type: 'error', readonly code: string, readonly message: string }
+
+/** One step of a conversation, as the client saw it. */
+export interface Segment {
+  /** Milliseconds since the client began. */
+  readonly ms: number
+  readonly direction: 'sent' | 'received'
+  readonly what: 'connect' | 'data' | 'text' | 'binary' | 'datagram' | 'fin' | 'close' | 'silence'
+  /** All of them, though `hex` and `text` may show fewer. */
+  readonly bytes: number
+  readonly hex: string
+  readonly text: string
+  readonly note?: string
+}
+
+export interface Transcript {
+  readonly service: string
+  readonly address: string
+  readonly segments: readonly Segment[]
+  /** Segments that are not shown. */
+  readonly omitted: number
+  /** Why it ended early. */
+  readonly error?: string
+}

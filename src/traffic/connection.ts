@@ -1,0 +1,148 @@
+/** One open connection: its number, its counters, its events in the feed, and the line that is logged when it ends. */
+import type { FastifyBaseLogger } from 'fastify'
+import type { Peer } from '../service.ts'
+import { formatAddress, network } from '../shared/address.ts'
+import type { FeedEvent } from '../shared/messages.ts'
+import type { Connections, Owner } from './connections.ts'
+import type { Endpoint } from './endpoint.ts'
+
+export class Connection {
+  readonly id: number
+  readonly peer: string
+  /** What the limits count as its address. */
+  readonly network: string
+  readonly endpoint: Endpoint
+  readonly #all: Connections
+  readonly #owner: Owner
+  readonly #openedAt = performance.now()
+  #bytesIn = 0
+  #bytesOut = 0
+  #reason: string | undefined
+  #log: FastifyBaseLogger | undefined
+  #isClosed = false
+
+  constructor (all: Connections, endpoint: Endpoint, peer: Peer, owner: Owner, id: number) {
+    this.#all = all
+    this.endpoint = endpoint
+    this.peer = formatAddress(peer.address, peer.port)
+    this.network = network(peer.address)
+    this.id = id
+    this.#owner = owner
+    endpoint.open++
+    endpoint.total++
+    this.#publish('connect')
+  }
+
+  get #bindings () {
+    return { service: this.endpoint.name, connection: this.id, peer: this.peer }
+  }
+
+  /** Created lazily: most connections log one line in their life, and that without it. */
+  get log (): FastifyBaseLogger {
+    this.#log ??= this.#all.log.logger.child(this.#bindings)
+    return this.#log
+  }
+
+  get openedAt (): number { return this.#openedAt }
+  get bytesIn (): number { return this.#bytesIn }
+  get bytesOut (): number { return this.#bytesOut }
+
+  received (bytes: number): void {
+    this.#bytesIn += bytes
+    this.endpoint.bytesIn += bytes
+    this.#publish('receive', bytes)
+  }
+
+  sent (bytes: number): void {
+    this.#bytesOut += bytes
+    this.endpoint.bytesOut += bytes
+    this.#publish('send', bytes)
+  }
+
+  halfClosed (): void {
+    this.#publish('half-close')
+  }
+
+  /** Whether a reason for its end is known. */
+  get isEnding (): boolean {
+    return this.#reason !== undefined
+  }
+
+  /** Notes why the connection is ending; the first reason stands. */
+  because (reason: string): void {
+    this.#reason ??= reason
+  }
+
+  destroy (reason: string): void {
+    this.because(reason)
+    this.#owner.destroy()
+  }
+
+  /** The client crossed a limit: counts it, and notes it as the reason for the end that follows. */
+  crossed (limit: string, how?: string): void {
+    this.endpoint.crossings.add(limit)
+    this.because(how === undefined ? limit : `${how}: ${limit}`)
+  }
+
+  /** Like `crossed`, and ends the connection at once. */
+  destroyFor (limit: string, how?: string): void {
+    this.crossed(limit, how)
+    this.#owner.destroy()
+  }
+
+  /** The connection broke, or its client broke the protocol: counts the error, and notes it as the reason for the end that follows. */
+  failed (error: NodeJS.ErrnoException): void {
+    this.endpoint.errors.add(error.code ?? error.name)
+    this.because(reasonOf(error))
+  }
+
+  /** The end of the connection: logs its one line. A second call does nothing. */
+  closed (reason: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.because(reason)
+    this.#all.forget(this)
+    this.endpoint.open--
+    this.#publish('close', undefined, this.#reason)
+    const { log } = this.#all
+    if (!log.admits(this.network)) return
+    log.line(log.logger, {
+      ...this.#bindings,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      durationMs: Math.round(performance.now() - this.#openedAt),
+      reason: this.#reason
+    }, 'connection closed')
+  }
+
+  #publish (type: FeedEvent['type'], bytes?: number, reason?: string): void {
+    if (this.#all.feed.isWatched) this.#all.feed.publish(feedEvent(type, this.endpoint, this.id, this.peer, bytes, reason))
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNRESET: 'reset by client',
+  EPIPE: 'reset by client',
+  ETIMEDOUT: 'client unreachable'
+}
+
+/** Why a connection ended, in words, from its socket's error. */
+function reasonOf (error: NodeJS.ErrnoException): string {
+  return REASONS[error.code ?? ''] ?? error.code ?? error.message
+}
+
+/** One event of the feed, of the same shape for every protocol. */
+export function feedEvent (
+  type: FeedEvent['type'], endpoint: Endpoint, connection: number, peer: string, bytes?: number, reason?: string
+): FeedEvent {
+  return {
+    at: Date.now(),
+    type,
+    transport: endpoint.transport,
+    service: endpoint.name,
+    connection,
+    peer,
+    ...(bytes !== undefined && { bytes }),
+    ...(reason !== undefined && { reason })
+  }
+}

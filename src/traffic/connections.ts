@@ -1,0 +1,78 @@
+/** Every open connection of one app: finds those that have been silent for too long, drains them, and logs what was refused. */
+import type { Peer } from '../service.ts'
+import type { SampledLog } from '../log/sampled-log.ts'
+import { Connection, feedEvent } from './connection.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { Feed } from './feed.ts'
+
+/** What a runner does with one of its connections. */
+export interface Owner {
+  /** Ends it at once. */
+  destroy (): unknown
+  /** Ends it as soon as it can end well: the server is shutting down. */
+  drain (): void
+  /** Called by every sweep: ends it if it has crossed a time limit. */
+  sweep? (now: number): void
+}
+
+export class Connections {
+  readonly log: SampledLog
+  readonly feed: Feed
+  readonly #open = new Map<Connection, Owner>()
+  readonly #sweep: NodeJS.Timeout
+  #last = 0
+  #onEmpty = () => {}
+
+  constructor (log: SampledLog, feed: Feed, sweepMs: number) {
+    this.log = log
+    this.feed = feed
+    this.#sweep = setInterval(() => {
+      const now = performance.now()
+      for (const owner of this.#open.values()) owner.sweep?.(now)
+    }, sweepMs).unref()
+  }
+
+  /**
+   * Counts and publishes a new connection.
+   * @param id the number to keep, for a connection that was upgraded.
+   */
+  open (endpoint: Endpoint, peer: Peer, owner: Owner, id: number = ++this.#last): Connection {
+    const connection = new Connection(this, endpoint, peer, owner, id)
+    this.#open.set(connection, owner)
+    return connection
+  }
+
+  /** Called by a connection that has ended. */
+  forget (connection: Connection): void {
+    this.#open.delete(connection)
+    if (this.#open.size === 0) this.#onEmpty()
+  }
+
+  /** Counts what a limit or a guard turned away; logs it at most once a second for each endpoint. */
+  refuse (endpoint: Endpoint, reason: string, peer: string): void {
+    endpoint.refused++
+    endpoint.refusals.add(reason)
+    if (this.feed.isWatched) this.feed.publish(feedEvent('refuse', endpoint, 0, peer, undefined, reason))
+    this.log.trouble('warn', endpoint, { peer, reason }, 'refused')
+  }
+
+  /** Counts a failed system call of a service's own socket: accept, send. Logs it at most once a second for each endpoint. */
+  failed (endpoint: Endpoint, err: NodeJS.ErrnoException, message: string): void {
+    endpoint.errors.add(err.code ?? err.name)
+    this.log.trouble('error', endpoint, { err }, message)
+  }
+
+  drain (): void {
+    for (const owner of this.#open.values()) owner.drain()
+  }
+
+  destroyAll (): void {
+    for (const connection of this.#open.keys()) connection.destroy('drain deadline')
+  }
+
+  /** Resolves once no connection is open. */
+  async drained (): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => { this.#onEmpty = resolve })
+    clearInterval(this.#sweep)
+  }
+}

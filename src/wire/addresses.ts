@@ -1,0 +1,35 @@
+/** What a wildcard address means on this machine. */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { LOOPBACK } from '../config/hosts.ts'
+
+/** More addresses than this get no UDP socket of their own. */
+export const MAX_INTERFACE_ADDRESSES = 64
+export const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::'
+
+/** Whether this machine can listen on IPv6 at all. */
+export async function hasIPv6 (): Promise<boolean> {
+  const probe = createServer().listen({ host: '::', port: 0 })
+  try {
+    await once(probe, 'listening')
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL') return false
+    throw error
+  } finally {
+    probe.close()
+  }
+}
+
+/**
+ * What a wildcard means for UDP: every address of the machine's interfaces now, and the loopback addresses that no interface lists.
+ * A socket bound to the wildcard itself would answer from whatever address the system chooses.
+ */
+export function interfaceAddresses (wildcard: string): string[] {
+  const all = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
+    list.map(({ address, scopeid }) => scopeid ? `${address}%${name}` : address))
+  const wanted = wildcard === '::' ? () => true : (address: string) => !address.includes(':')
+  return [...new Set([...LOOPBACK, ...all])].filter(wanted).slice(0, MAX_INTERFACE_ADDRESSES)
+}

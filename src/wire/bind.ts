@@ -1,0 +1,59 @@
+/** Binding for datagrams: one `dgram.Socket` for each address, so that an answer comes from the address that was asked. */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { isIPv6 } from 'node:net'
+import { interfaceAddresses, isWildcard } from './addresses.ts'
+import { openPort, type Open } from './port.ts'
+
+export interface Mailbox {
+  readonly onMessage: (socket: Socket, message: Buffer, from: RemoteInfo) => void
+  readonly onError: (error: NodeJS.ErrnoException) => void
+}
+
+export function bind (mailbox: Mailbox): Open {
+  const one: Open = async (address, port) => {
+    const family = isIPv6(address) ? 6 : 4
+    // Peers are addresses already, and need no look-up.
+    const socket = createSocket({ type: `udp${family}`, lookup: (host, _options, done) => done(null, host, family) })
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', (error) => {
+        socket.close()
+        reject(error)
+      })
+      // Nobody else may bind it: with SO_REUSEADDR a second process would silently take the datagrams.
+      socket.bind({ address, port, exclusive: true }, () => {
+        socket.removeAllListeners('error')
+        resolve()
+      })
+    })
+    socket.on('error', mailbox.onError).on('message', (message, from) => mailbox.onMessage(socket, message, from))
+    return {
+      port: socket.address().port,
+      close: () => new Promise((resolve) => { socket.close(resolve) })
+    }
+  }
+
+  return async (address, port) => isWildcard(address) ? await bindInterfaces(address, port, one, mailbox) : await one(address, port)
+}
+
+/** Every address of the machine's interfaces, those that come later too. */
+async function bindInterfaces (wildcard: string, wanted: number, one: Open, { onError }: Mailbox) {
+  // An interface may vanish between the list and the bind.
+  const hosts = interfaceAddresses(wildcard).map((address) => ({ address, isOptional: true }))
+  const { port, addresses, opened } = await openPort(hosts, wanted, one)
+  const sockets = new Map(addresses.map((address, index) => [address, opened[index]]))
+  return {
+    port,
+    async refresh () {
+      const now = interfaceAddresses(wildcard)
+      for (const [address, socket] of sockets) {
+        if (now.includes(address)) continue
+        sockets.delete(address)
+        await socket?.close()
+      }
+      for (const address of now) {
+        if (!sockets.has(address)) await one(address, port).then((socket) => sockets.set(address, socket), onError)
+      }
+    },
+    async close () { await Promise.all([...sockets.values()].map((socket) => socket?.close())) }
+  }
+}

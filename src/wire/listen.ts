@@ -1,0 +1,71 @@
+/** Listening for streams: one `net.Server` for each address. Applies the gate, and takes each client through the wire's steps to its runner. */
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { formatAddress, network, unmapped } from '../shared/address.ts'
+import type { Connections } from '../traffic/connections.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import type { Gate } from '../traffic/gate.ts'
+import { pass, Refusal, type Client, type Step } from './index.ts'
+import type { Open } from './port.ts'
+
+const BACKLOG = 511
+
+export interface Door {
+  readonly endpoint: Endpoint
+  readonly gate: Gate
+  /** What the gate's limits are called: `TCP` for `TCP_MAX_CONNECTIONS`. */
+  readonly limits: string
+  readonly connections: Connections
+  readonly steps: readonly Step[]
+  readonly onClient: (client: Client) => void
+}
+
+export function listen ({ endpoint, gate, limits, connections, steps, onClient }: Door): Open {
+  function onConnection (socket: Socket): void {
+    const { remoteAddress, remotePort } = socket
+    // Reset before we got to it: nobody is there to be served.
+    if (remoteAddress === undefined || remotePort === undefined) {
+      socket.destroy()
+      return
+    }
+    const peer = { address: unmapped(remoteAddress), port: remotePort }
+    const from = network(peer.address)
+    const refused = (reason: string) => {
+      socket.destroy()
+      connections.refuse(endpoint, reason, formatAddress(peer.address, peer.port))
+    }
+    const limit = gate.enter(from)
+    if (limit) return refused(`${limits}_${limit}`)
+    let isIn = true
+    const leave = () => {
+      if (isIn) gate.leave(from)
+      isIn = false
+    }
+    socket.once('close', leave)
+    if (steps.length === 0) return onClient({ stream: socket, socket, peer, leave })
+    const ignore = () => {}
+    socket.on('error', ignore)
+    pass({ stream: socket, socket, peer, leave }, steps, (client) => {
+      onClient(client)
+      if (client.stream === socket) socket.off('error', ignore)
+    }, (error) => refused(error instanceof Refusal ? error.reason : (error as NodeJS.ErrnoException).code ?? error.message))
+  }
+
+  return async (host, port) => {
+    // Half-open: a client that has sent its FIN still gets its answer (RFC 9293, section 3.6).
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection)
+    const bound = await new Promise<number>((resolve, reject) => {
+      server.once('error', reject)
+      // IPv4 clients reach `::` too, whatever net.ipv6.bindv6only says: libuv sets IPV6_V6ONLY from ipv6Only.
+      server.listen({ host, port, backlog: BACKLOG, ipv6Only: false }, () => {
+        server.off('error', reject)
+        resolve((server.address() as AddressInfo).port)
+      })
+    })
+    server.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
+    return {
+      port: bound,
+      // Its clients stay: the server's own 'close' would wait for them.
+      async close () { server.close() }
+    }
+  }
+}

@@ -3,133 +3,127 @@
  *
  *   npm run bench -- --help
  *
- * Exits with 1 where oneloop could not be measured or --check fails, with 2 where the command was wrong.
+ * Exits with 1 where oneloop, or the server of --against, could not be measured or made an error, with 2 where the command was wrong.
  */
 import { writeFileSync } from 'node:fs'
-import { targetAgainst } from './against.ts'
-import { chart } from './chart.ts'
-import { check, readExpected } from './check.ts'
-import { cleanUp, cleanUpOnSignals } from './children.ts'
-import { bestGenerator, generatorWords } from './generator.ts'
-import { OptionError } from './load/options.ts'
-import { describeMachine, pinning } from './machine.ts'
-import { benchOptions, USAGE, type BenchOptions } from './options.ts'
-import { scenarioTable, targetsOf } from './report.ts'
-import { Bench, type ScenarioRun } from './rounds.ts'
-import { scenarios } from './scenarios.ts'
-import { costSummary, fairnessSummary } from './summary.ts'
-import { renderMarkdown, renderText, type Table } from './table.ts'
-import { targets, type Target } from './targets.ts'
+import { cpus, release } from 'node:os'
+import { parseArgs } from 'node:util'
+import { cleanUpAtTheEnd } from './children.ts'
+import { render, rowTable, summary } from './report.ts'
+import { isPinned, needs, runRow, type RowRun } from './rounds.ts'
+import { HOLD, QUICK, rows, type Row } from './rows.ts'
+import { targetAgainst, targets, UsageError, type Target } from './targets.ts'
 
-const ALL_WAITS_MS = 900_000
-const QUICK_ALL_WAITS_MS = 10_000
-/** It takes less than two minutes, the build and the last round included. */
-const QUICK_MS = 95_000
-const WARMUP_SECONDS = 0.3
-const QUICK_WARMUP_SECONDS = 0.2
+const USAGE = `npm run bench -- [ROW…] [options]
+
+  --list              the rows and the targets
+  --quick             ${QUICK.length} rows against bare Node.js, in under two minutes
+  --targets A,B       of ${targets.map(({ name }) => name).join(', ')}; all, if not given
+  --rounds N          interleaved rounds of each row, 1-50 (5; 3 with --quick)
+  --seconds S         of each round, 0.1-30 (1.5; 0.5 with --quick)
+  --hold N            idle connections of the hold rows, 1-50000 (${HOLD})
+  --default-limits    the flood rows, and oneloop with its default settings instead of PROFILE=bench
+  --against URL       measures your own server: http://, ws://, tcp:// or udp:// (an echo); may be repeated
+  --json FILE         every round
+  --help`
+
+function parse () {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean', default: false } as const
+  const flags = { list: flag, quick: flag, 'default-limits': flag, help: flag }
+  try {
+    return parseArgs({ allowPositionals: true, options: { ...flags, targets: text, rounds: text, seconds: text, hold: text, json: text, against: { ...text, multiple: true } } })
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0])
+  }
+}
+type Values = ReturnType<typeof parse>['values']
+
+function named<T extends { readonly name: string }> (what: string, all: readonly T[], names: readonly string[]): T[] {
+  return [...new Set(names)].map((name) => {
+    const found = all.find((one) => one.name === name)
+    if (!found) throw new UsageError(`no ${what} ${name}; there are ${all.map((one) => one.name).join(', ')}`)
+    return found
+  })
+}
+
+function numberOf (values: Values, name: 'rounds' | 'seconds' | 'hold', usual: number, low: number, high: number): number {
+  const value = Number(values[name] ?? usual)
+  if (!(value >= low && value <= high) || (name !== 'seconds' && !Number.isInteger(value))) throw new UsageError(`--${name} takes ${low}-${high}`)
+  return value
+}
+
+/** Those that were asked for, or all that are here. */
+function chosenTargets ({ targets: names, against = [], quick }: Values): Target[] {
+  const others = [...new Set(against)].map(targetAgainst)
+  if (names === undefined && others.length > 0) return others
+  if (names === undefined && !quick) return [...targets]
+  return [...named('target', targets, names?.split(',') ?? ['oneloop', 'node']), ...others]
+}
+
+/** Those that were asked for, of which at least one of the targets must provide what they need. */
+function chosenRows ({ quick, against = [], 'default-limits': isLimited }: Values, names: readonly string[], able: (row: Row) => Target[]): Row[] {
+  const usual = ({ name, kind }: Row) => isLimited ? kind === 'flood' : quick && against.length === 0 ? QUICK.includes(name) : true
+  const chosen = names.length > 0 ? named('row', rows, names) : rows.filter(usual)
+  if (isLimited && chosen.some(({ kind }) => kind !== 'flood')) throw new UsageError('--default-limits is for the flood rows: the limits cut all other loads')
+  const possible = chosen.filter((row) => able(row).length > 0)
+  if (possible.length === 0) throw new UsageError('none of these targets can be measured in these rows')
+  return possible
+}
 
 function list (): string {
-  const wide = Math.max(...scenarios.map(({ name }) => name.length))
-  return [
-    'scenarios',
-    ...scenarios.map(({ name, summary }) => `  ${name.padEnd(wide)}  ${summary}`),
-    '',
-    'targets',
-    ...targets.map((target) => `  ${target.name.padEnd(wide)}  ${target.missing() ? `missing: ${target.missing()}` : `${target.version()}: ${target.description}`}`),
-    '',
-    `load generator: ${bestGenerator()}`
-  ].join('\n')
+  const line = (name: string, text: string) => `  ${name.padEnd(16)}${text}`
+  return ['rows', ...rows.map(({ name, summary }) => line(name, summary)), '', 'targets', ...targets.map(({ name, description }) => line(name, description))].join('\n')
 }
 
-/** Those that were asked for and are here; throws for one that was named and is not, unless --quick named it. */
-async function chosenTargets ({ targets: names, against, isQuick }: BenchOptions): Promise<{ chosen: Target[], missing: string[] }> {
-  const all = [...targets, ...(against.length > 0 ? [await targetAgainst(against)] : [])]
-  const wanted = names ? all.filter(({ name }) => names.includes(name) || name === 'against') : all
-  const absent = wanted.filter((target) => target.missing() !== undefined)
-  if (names && !isQuick && absent[0]) throw new OptionError(`${absent[0].name} cannot be measured here: ${absent[0].missing()}`)
-  return { chosen: wanted.filter((target) => !absent.includes(target)), missing: absent.map((target) => `${target.name} is left out: ${target.missing()}`) }
-}
-
-/** The machine and everything else that figures depend on. */
-function circumstances (options: BenchOptions, chosen: readonly Target[], missing: readonly string[], generator: string, isPinned: boolean): string[] {
-  return [
-    `Machine: ${describeMachine()}`,
-    `Date: ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-    `Command: npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`,
-    `Rounds: ${options.rounds} of ${options.seconds} s, interleaved; load generator: ${generator}; ${isPinned ? 'server on CPU 0, generator on CPU 1' : 'not pinned to CPUs, so figures are less steady'}`,
-    ...chosen.map((target) => `${target.name}: ${target.version()} (${target.description})`),
-    ...missing
-  ]
-}
-
-async function main (options: BenchOptions): Promise<number> {
-  const { chosen, missing } = await chosenTargets(options)
+async function main (): Promise<number> {
+  const { values, positionals } = parse()
+  if (values.help || values.list) {
+    console.log(values.help ? USAGE : list())
+    return 0
+  }
+  const plan = {
+    rounds: numberOf(values, 'rounds', values.quick ? 3 : 5, 1, 50),
+    seconds: numberOf(values, 'seconds', values.quick ? 0.5 : 1.5, 0.1, 30),
+    hold: numberOf(values, 'hold', HOLD, 1, 50_000),
+    warmup: values.quick ? 0.15 : 0.3,
+    isLimited: values['default-limits']
+  }
+  const chosen = chosenTargets(values)
+  // A hold row tells CPU time and memory alone, which nobody knows of a server of --against.
+  const able = (row: Row) => chosen.filter(({ name, provides }) => needs(row).every((protocol) => provides.includes(protocol)) && !(row.kind === 'hold' && name.includes('://')))
+  const wanted = chosenRows(values, positionals, able)
   const order = chosen.map(({ name }) => name)
-  const base = options.base ?? (order.includes('c') ? 'c' : 'node')
-  const generator = options.generator ?? bestGenerator()
-  const pins = pinning()
-  const say = options.json === '-' ? console.error : console.log
-  const facts = circumstances(options, chosen, missing, generator, pins.isPinned)
-  say(`${facts.join('\n')}\n`)
+  const facts = [
+    `Machine: ${cpus().length} × ${cpus()[0]?.model.trim()}, ${process.platform} ${release()}`,
+    `Date: ${new Date().toISOString().slice(0, 16)}Z`,
+    `Node.js: ${process.version}`,
+    `Command: npm run bench -- ${process.argv.slice(2).join(' ')}`,
+    `Rounds: ${plan.rounds} of ${plan.seconds} s, interleaved; ${isPinned ? 'server on CPU 0, load generator on CPU 1' : 'server and load generator share the CPUs'}`,
+    ...chosen.map(({ name, description }) => `${name}: ${description}${name !== 'oneloop' ? '' : plan.isLimited ? ', default settings' : ', PROFILE=bench'}`)
+  ]
+  console.log(`${facts.join('\n')}\n`)
 
-  const deadline = options.isQuick ? performance.now() + QUICK_MS : Infinity
-  const bench = new Bench({
-    rounds: options.rounds,
-    window: { seconds: options.seconds, warmup: options.isQuick ? QUICK_WARMUP_SECONDS : WARMUP_SECONDS },
-    pinning: pins,
-    generator: generatorWords(generator),
-    waitMs: options.wait * 1000,
-    allWaitsMs: options.isQuick ? QUICK_ALL_WAITS_MS : ALL_WAITS_MS,
-    deadline,
-    isShared: options.isQuick,
-    ...(options.hold !== undefined && { holdConnections: options.hold })
-  })
-  const runs: ScenarioRun[] = []
-  const tables: Table[] = []
-  for (const scenario of options.scenarios) {
-    if (performance.now() > deadline) {
-      say(`${scenario.name} is left out: the time is up\n`)
-      continue
-    }
-    const run = await bench.run(scenario, chosen)
-    if (run.measured.length === 0 && Object.keys(run.failures).length === 0) continue
+  const runs: RowRun[] = []
+  for (const row of wanted) {
+    const run = await runRow(row, able(row), plan)
     runs.push(run)
-    tables.push(scenarioTable(run, order, base))
-    say(renderText(tables.at(-1) as Table))
-    if (options.json && options.json !== '-') writeFileSync(options.json, asJson(facts, base, runs))
+    console.log(render(rowTable(run, order)))
+    const json = { facts, samples: runs.flatMap(({ samples }) => samples), failures: runs.map((one) => ({ row: one.row.name, ...one.failures })) }
+    if (values.json) writeFileSync(values.json, `${JSON.stringify(json, undefined, 1)}\n`)
   }
-  await bench.stop()
+  if (order.includes('node') && runs.some(({ row }) => row.kind === 'load')) console.log(render(summary(runs, order)))
 
-  const summaries = [costSummary(runs, order, base), fairnessSummary(runs, order)].filter((table) => table !== undefined)
-  for (const table of summaries) say(renderText(table))
-  if (options.json === '-') console.log(asJson(facts, base, runs))
-  if (options.markdown) writeFileSync(options.markdown, [facts.map((fact) => `- ${fact}`).join('\n'), '', ...[...summaries, ...tables].map(renderMarkdown)].join('\n'))
-  if (options.svg) {
-    const svg = chart(runs, order, base, facts.slice(0, 3).join('. '))
-    if (svg) writeFileSync(options.svg, svg)
-    else say(`No chart: there are no ratios to ${base}`)
-  }
-  if (options.isCheck) {
-    const { isRight, lines } = check(runs, readExpected(options.expected))
-    say(lines.join('\n'))
-    return isRight ? 0 : 1
-  }
-  const own = ['oneloop', 'against'].filter((name) => order.includes(name))
-  return runs.some((run) => own.some((name) => run.failures[name] && !targetsOf(run).includes(name))) ? 1 : 0
+  const own = ['oneloop', ...values.against ?? []]
+  const isWrong = ({ row, samples, failures }: RowRun) => own.some((name) => failures[name] ||
+    samples.some(({ target, errors, operations }) => target === name && row.kind !== 'flood' && (errors > 0 || operations === 0)))
+  return runs.some(isWrong) ? 1 : 0
 }
 
-const asJson = (facts: readonly string[], base: string, runs: readonly ScenarioRun[]): string =>
-  `${JSON.stringify({ facts, base, runs: runs.map(({ scenario, ...run }) => ({ scenario: scenario.name, ...run })) }, undefined, 1)}\n`
-
-cleanUpOnSignals()
+cleanUpAtTheEnd()
 try {
-  const options = benchOptions(process.argv.slice(2))
-  if (options.isHelp) console.log(USAGE)
-  else if (options.isList) console.log(list())
-  else process.exitCode = await main(options)
+  process.exitCode = await main()
 } catch (error) {
-  console.error(`bench: ${error instanceof OptionError ? `${error.message}; --help tells the options` : (error as Error).stack}`)
-  process.exitCode = error instanceof OptionError ? 2 : 1
-} finally {
-  cleanUp()
+  console.error(`bench: ${error instanceof UsageError ? `${error.message}; --help tells the options` : (error as Error).stack}`)
+  process.exitCode = error instanceof UsageError ? 2 : 1
 }

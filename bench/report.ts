@@ -1,135 +1,98 @@
-/** What the rounds of a scenario come to: a table of each. */
-import type { LoadResult } from './load/result.ts'
-import type { Measured, ScenarioRun } from './rounds.ts'
-import { median, sameRoundRatio } from './statistics.ts'
-import { NONE, number, size, time, type Table } from './table.ts'
+/** What the rounds come to: medians, ratios within a round, and tables of them. */
+import type { RowRun, Sample } from './rounds.ts'
 
-/** Shares of a CPU from which on a process has no more to give. */
+export interface Table {
+  readonly title: string
+  readonly header: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+  readonly notes?: readonly string[]
+}
+
+type Value = number | null | undefined
+const NONE = 'n/a'
+/** The share of a CPU from which on a process has no more to give. */
 const FULL = 0.95
-const LIMITED = '†'
 
-export const baseOf = (run: ScenarioRun, wanted: string): string =>
-  run.measured.some(({ target }) => target === wanted) ? wanted : 'node'
-
-export const targetsOf = (run: ScenarioRun): string[] => [...new Set(run.measured.map(({ target }) => target))]
-
-export const cpuRatio = (run: ScenarioRun, target: string, base: string): number | undefined =>
-  sameRoundRatio(run.measured, target, base, ({ cpuUsPerOperation }) => cpuUsPerOperation)
-
-/** The median of a target's rounds. */
-export const middle = (run: ScenarioRun, target: string, read: (measured: Measured) => number | null | undefined): number | undefined =>
-  median(run.measured.filter((one) => one.target === target).map(read))
-
-const total = (run: ScenarioRun, target: string, read: (measured: Measured) => number): number =>
-  run.measured.filter((one) => one.target === target).reduce((sum, one) => sum + read(one), 0)
-
-/** In the order of the plan, which a rotated first round would not keep. */
-export function inOrder (names: readonly string[], order: readonly string[]): string[] {
-  return order.filter((name) => names.includes(name))
+function median (values: readonly Value[]): number | undefined {
+  const sorted = values.filter((value) => typeof value === 'number').sort((a, b) => a - b)
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
+  return low === undefined || high === undefined ? undefined : (low + high) / 2
 }
 
-const isGeneratorFull = (run: ScenarioRun, target: string): boolean =>
-  (middle(run, target, ({ generatorCpu }) => generatorCpu) ?? 0) >= FULL && (middle(run, target, ({ serverCpu }) => serverCpu) ?? 0) < FULL
+const middle = (samples: readonly Sample[], read: (sample: Sample) => Value) => median(samples.map(read))
+const cpuPerOperation = ({ serverCpu, operations }: Sample) => serverCpu === null || operations === 0 ? null : serverCpu / operations
 
-function notesOf (run: ScenarioRun, targets: readonly string[], base: string): string[] {
-  const others = run.others.map((share) => share === undefined ? NONE : number(share, 1)).join(' ')
-  const { kind } = run.scenario
-  const ratios = kind === 'hold' ? `×${base}: CPU per connection opened. ` : `×${base}: CPU per operation${kind === 'single' ? '' : ' of all clients together'}, median of the ratios within a round. `
-  return [
-    `${ratios}CPUs taken by others before each round: ${others}`,
-    ...(kind === 'single' && targets.some((target) => isGeneratorFull(run, target)) ? [`${LIMITED} the load generator, not the server, was the limit: ops/s and latencies are its own`] : []),
-    ...run.notes,
-    ...Object.entries(run.failures).map(([target, why]) => `${target}: ${why}`)
-  ]
+function number (value: Value): string {
+  if (typeof value !== 'number') return NONE
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
-const memory = (run: ScenarioRun, target: string) =>
-  number((middle(run, target, ({ residentKb }) => residentKb) ?? Number.NaN) / 1024, 0)
+const time = (us: Value) => typeof us === 'number' && us >= 1000 ? `${number(us / 1000)} ms` : typeof us === 'number' ? `${number(us)} µs` : NONE
 
-const costs = (run: ScenarioRun, target: string, base: string): string[] => [
-  time(middle(run, target, ({ cpuUsPerOperation }) => cpuUsPerOperation)),
-  number(cpuRatio(run, target, base), 2),
-  number(middle(run, target, ({ serverCpu }) => serverCpu), 2),
-  number(middle(run, target, ({ generatorCpu }) => generatorCpu), 2),
-  memory(run, target)
-]
-const COSTS = ['server CPU', 'generator CPU', 'RSS MB']
-
-function errorsCell (run: ScenarioRun, target: string): string {
-  const lost = total(run, target, ({ lost }) => lost)
-  return `${total(run, target, ({ errors }) => errors)}${lost > 0 ? ` + ${lost} lost` : ''}`
+/** CPU per operation over bare Node.js's of the same round: what the machine does to one of them, it does to the other too. */
+function ratio (own: readonly Sample[], { samples }: RowRun): string {
+  const values = own.flatMap((sample) => {
+    const base = samples.find(({ target, round }) => target === 'node' && round === sample.round)
+    const [cost, baseCost] = [cpuPerOperation(sample), base && cpuPerOperation(base)]
+    return cost && baseCost ? [cost / baseCost] : []
+  })
+  if (values.length === 0 || own[0]?.target === 'node') return values.length === 0 ? NONE : '1'
+  return `${number(median(values))} (${number(Math.min(...values))}–${number(Math.max(...values))})`
 }
 
-const part = (name: string, read: (result: LoadResult) => number) => ({ parts }: Measured) => parts[name] && read(parts[name])
-const latencies = (run: ScenarioRun, target: string, name: string, keys: readonly ('p50' | 'p90' | 'p99')[]) =>
-  keys.map((key) => time(middle(run, target, part(name, (result) => result[key]))))
+/** † where the generator, and not the server, had no more to give. */
+function rate (own: readonly Sample[]): string {
+  const share = (read: (sample: Sample) => number | null) => middle(own, (sample) => (read(sample) ?? Infinity) / sample.seconds / 1e6) ?? 0
+  const isLimited = share(({ generatorCpu }) => generatorCpu) > FULL && share(({ serverCpu }) => serverCpu) < FULL
+  return `${number(middle(own, ({ operations, seconds }) => operations / seconds))}${isLimited ? ' †' : ''}`
+}
 
-function singleTable (run: ScenarioRun, targets: readonly string[], base: string): Pick<Table, 'header' | 'rows'> {
-  const [name = ''] = Object.keys(run.scenario.loads)
+const kib = (own: readonly Sample[]) => {
+  const bytes = middle(own, ({ bytesEach }) => bytesEach)
+  return bytes === undefined ? NONE : `${number(bytes / 1024)} KiB`
+}
+const cost = (own: readonly Sample[]) => time(middle(own, cpuPerOperation))
+const p50 = (own: readonly Sample[]) => time(middle(own, (sample) => sample.p50))
+const p99 = (own: readonly Sample[]) => time(middle(own, (sample) => sample.p99))
+const errors = (own: readonly Sample[]) => String(own.reduce((sum, sample) => sum + sample.errors, 0))
+
+const COLUMNS: Readonly<Record<RowRun['row']['kind'], Readonly<Record<string, (own: readonly Sample[], run: RowRun) => string>>>> = {
+  load: { 'CPU/op': cost, '× node': ratio, 'ops/s': rate, p50, p99, errors },
+  hold: { 'RSS each': kib, 'CPU/open': cost, '× node': ratio, 'open/s': rate, errors },
+  flood: { client: (own) => own[0]?.client ?? '', 'ops/s': rate, p50, p99, errors }
+}
+
+const unique = (values: readonly string[]) => [...new Set(values)]
+
+/** The table of a row, with its targets in this order. */
+export function rowTable (run: RowRun, order: readonly string[]): Table {
+  const columns = COLUMNS[run.row.kind]
   return {
-    header: ['target', 'ops/s', 'p50', 'p90', 'p99', 'CPU/op', `×${base}`, ...COSTS, 'errors'],
-    rows: targets.map((target) => [
-      target,
-      `${number(middle(run, target, ({ operationsPerSecond }) => operationsPerSecond), 0)}${isGeneratorFull(run, target) ? ` ${LIMITED}` : ''}`,
-      ...latencies(run, target, name, ['p50', 'p90', 'p99']),
-      ...costs(run, target, base),
-      errorsCell(run, target)
+    title: `${run.row.name}: ${run.row.summary}`,
+    header: ['target', ...Object.keys(columns)],
+    rows: order.flatMap((target) => {
+      const own = run.samples.filter((sample) => sample.target === target)
+      return unique(own.map(({ client }) => client)).map((client) => [target, ...Object.values(columns).map((read) => read(own.filter((sample) => sample.client === client), run))])
+    }),
+    notes: unique([
+      ...run.samples.filter(({ note, client }) => note && client !== 'flood').map(({ target, note }) => `${target}: ${note}`),
+      ...Object.entries(run.failures).map(([target, why]) => `${target} could not be measured: ${why}`)
     ])
   }
 }
 
-/** The rows tell what each client saw; CPU per operation is of all of them together, and under a flood mostly the flood's. */
-function mixedTable (run: ScenarioRun, targets: readonly string[], base: string): Pick<Table, 'header' | 'rows'> {
-  return {
-    header: ['target', 'client', 'ops/s', 'p50', 'p90', 'p99', 'CPU/op', `×${base}`, ...COSTS, 'errors'],
-    rows: targets.flatMap((target) => Object.keys(run.scenario.loads).map((name, i) => [
-      i === 0 ? target : '',
-      name,
-      number(middle(run, target, part(name, ({ operations, seconds }) => operations / seconds)), 0),
-      ...latencies(run, target, name, ['p50', 'p90', 'p99']),
-      ...(i === 0 ? [...costs(run, target, base), errorsCell(run, target)] : ['', '', '', '', '', ''])
-    ]))
-  }
-}
+/** A line for each row of loads. */
+export const summary = (runs: readonly RowRun[], order: readonly string[]): Table => ({
+  title: 'CPU of the server per operation, × node: the median of the rounds (lowest–highest)',
+  header: ['row', ...order],
+  rows: runs.filter(({ row }) => row.kind === 'load').map((run) => [run.row.name, ...order.map((target) => ratio(run.samples.filter((sample) => sample.target === target), run))])
+})
 
-export const heldBytes = (run: ScenarioRun, target: string): number | undefined =>
-  middle(run, target, ({ parts }) => Object.values(parts)[0]?.hold?.bytesEach)
-
-function holdTable (run: ScenarioRun, targets: readonly string[], base: string): Pick<Table, 'header' | 'rows'> {
-  const [name = ''] = Object.keys(run.scenario.loads)
-  const hold = (target: string, read: (hold: NonNullable<LoadResult['hold']>) => number | null) =>
-    middle(run, target, ({ parts }) => parts[name]?.hold && read(parts[name].hold))
-  return {
-    header: ['target', 'opened', 'alive', 'open/s', 'CPU/open', `×${base}`, 'RSS each', 'p50 alone', 'p50', 'p99 alone', 'p99', 'RSS MB', 'errors'],
-    rows: targets.map((target) => [
-      target,
-      number(hold(target, ({ opened }) => opened), 0),
-      number(hold(target, ({ alive }) => alive), 0),
-      number(hold(target, ({ opened, openSeconds }) => opened / openSeconds), 0),
-      time(hold(target, ({ openCpuUs }) => openCpuUs)),
-      number(sameRoundRatio(run.measured, target, base, ({ parts }) => parts[name]?.hold?.openCpuUs), 2),
-      size(hold(target, ({ bytesEach }) => bytesEach)),
-      time(hold(target, ({ alone50 }) => alone50)),
-      ...latencies(run, target, name, ['p50']),
-      time(hold(target, ({ alone99 }) => alone99)),
-      ...latencies(run, target, name, ['p99']),
-      memory(run, target),
-      errorsCell(run, target)
-    ])
-  }
-}
-
-export function scenarioTable (run: ScenarioRun, order: readonly string[], wantedBase: string): Table {
-  const { name, kind, summary } = run.scenario
-  const base = baseOf(run, wantedBase)
-  const targets = inOrder(targetsOf(run), order)
-  const table = kind === 'single' ? singleTable : kind === 'hold' ? holdTable : mixedTable
-  const { header, rows } = table(run, targets, base)
-  const failed = inOrder(Object.keys(run.failures).filter((target) => !targets.includes(target)), order)
-  return {
-    title: `${name}: ${summary}`,
-    header,
-    rows: [...rows, ...failed.map((target) => [target, 'failed', ...header.slice(2).map(() => '')])],
-    notes: notesOf(run, targets, base)
-  }
+/** In Markdown, with columns that a terminal shows well too. */
+export function render ({ title, header, rows, notes = [] }: Table): string {
+  const widths = header.map((label, column) => Math.max(label.length, ...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join(' | ')} |`
+  const rule = widths.map((width, column) => column === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)
+  return [`### ${title}`, '', ...[header, rule, ...rows].map(line), '', ...notes.flatMap((note) => [note, ''])].join('\n')
 }

@@ -583,13 +583,13 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
 t.test('lines that come while others are being written are written, too', async (t) => {
   // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
   const script = (end: string) => `
-    const { createLogger } = await import('./dist/logger.js')
+    const { createLogger } = await import('./dist/log/logger.js')
     const log = createLogger('info', false)
     for (let i = 0; i < 400; i++) log.info('x'.repeat(1000))
     setTimeout(() => log.info('late'), 100)
     setTimeout(() => { console.error('said'); ${end} }, 200)
     setTimeout(() => process.exit(1), ${TIMEOUT_MS}).unref()`
-  for (const [title, end] of [['in passing', 'process.stdin.resume()'], ['at the end', 'log.flushAndClose()']] as const) {
+  for (const [title, end] of [['in passing', 'process.stdin.resume()'], ['at the end', 'log.flush()']] as const) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', script(end)], { cwd: ROOT, env: ENV })
     t.teardown(() => { child.kill('SIGKILL') })
     await once(child.stderr, 'data')

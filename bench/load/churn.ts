@@ -1,69 +1,35 @@
 /** Connections that each are one operation: connect, ask, read the answer, close. */
-import { connect, type Socket } from 'node:net'
-import { checkAnswer, request, type AnswerMemory } from './http.ts'
-import { ReplyError, type Meter } from './meter.ts'
-import { payloadOf } from './protocols.ts'
-import type { LoadResult } from './result.ts'
-import { sourceOf } from './stream.ts'
+import { connect } from 'node:net'
+import { fixedBody } from './http.ts'
+import type { Result } from './job.ts'
+import { payloadOf, type Meter } from './meter.ts'
 
-export async function runChurn (meter: Meter): Promise<LoadResult> {
-  const { mode, host, port, size, connections, sources, isVarying } = meter.options
+export async function runChurn (meter: Meter): Promise<Result> {
+  const { job: { protocol, size = 64, connections }, to: { path, authority } } = meter
   const payload = payloadOf(size)
-  const memory: AnswerMemory = { isVarying }
-  const asked = mode === 'time-churn' ? undefined : mode === 'echo-churn' ? payload : Buffer.from(request(meter.options, true))
-  const open = new Set<Socket>()
+  const body = protocol === 'http' ? await fixedBody(meter) ?? '' : ''
+  const request = { http: `GET ${path} HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`, tcp: payload }[protocol as string]
   let turn = 0
-  let isOver = false
 
   function isRight (answer: Buffer): boolean {
-    if (mode === 'time-churn') return answer.length > 20 && answer.subarray(-2).equals(Buffer.from('\r\n'))
-    if (mode === 'echo-churn') return answer.equals(payload)
-    return checkAnswer(answer, memory) === answer.length
+    if (protocol === 'time') return answer.length > 20 && answer.subarray(-2).equals(Buffer.from('\r\n'))
+    return protocol === 'tcp' ? answer.equals(payload) : answer.indexOf('HTTP/1.1 2') === 0 && answer.includes(body)
   }
 
-  function check (answer: Buffer, started: number): void {
-    try {
-      if (answer.length === 0) meter.fail('closed', 'closed without an answer')
-      else if (!isRight(answer)) meter.fail('wrong', 'a wrong answer')
-      else meter.count(answer.length, (performance.now() - started) * 1000)
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error
-      meter.fail(error.kind, error.message)
-    }
-  }
-
-  function next (): void {
-    if (isOver) return
-    const started = performance.now()
-    const socket = connect({ host, port, noDelay: true, ...sourceOf(turn++, sources) })
+  async function ask (): Promise<void> {
     let answer: Buffer = Buffer.alloc(0)
-    let isDone = false
-    const done = () => {
-      if (isDone) return
-      isDone = true
-      if (!isOver) check(answer, started)
-      socket.destroy()
-    }
-    open.add(socket)
-    if (asked) socket.on('connect', () => socket.write(asked))
-    socket.on('data', (chunk) => {
-      answer = answer.length > 0 ? Buffer.concat([answer, chunk]) : chunk
-      if (mode === 'echo-churn' && answer.length >= size) done()
-    })
-    socket.on('end', done)
-    socket.on('error', (error) => {
-      if (!isDone && !isOver) meter.fail(socket.connecting ? 'connect' : 'closed', error.message)
-      isDone = true
-    })
-    socket.on('close', () => {
-      open.delete(socket)
-      next()
-    })
+    const socket = connect({ noDelay: true, ...meter.route(turn++) })
+    await new Promise<void>((resolve, reject) => {
+      if (request) socket.on('connect', () => socket.write(request))
+      socket.on('data', (chunk) => {
+        answer = answer.length > 0 ? Buffer.concat([answer, chunk]) : chunk
+        if (protocol === 'tcp' && answer.length >= size) resolve()
+      })
+      socket.on('end', resolve).on('error', reject)
+    }).finally(() => socket.destroy())
+    if (!isRight(answer)) throw new Error(answer.length > 0 ? 'a wrong answer' : 'closed without an answer')
   }
 
-  for (let i = 0; i < connections; i++) next()
-  await meter.measure()
-  isOver = true
-  for (const socket of open) socket.destroy()
-  return meter.result()
+  for (let i = 0; i < connections; i++) meter.repeat(ask)
+  return await meter.measure()
 }

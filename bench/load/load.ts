@@ -1,37 +1,24 @@
 /**
- * The load generator in Node.js: a process of its own that puts one kind of load on one port, and prints one line of JSON.
- *
- *   load MODE --port P [--host 127.0.0.1] [--path /] [--connections N] [--size BYTES] [--depth N] [--sources N]
- *     [--seconds S] [--warmup S] [--opening S] [--pid PID] [--text] [--varying] [--remote]
- *
- * load.c does the same where there is gcc. Both refuse hosts other than this one without --remote, and always end.
+ * The load generator: a process of its own. Its argument is a JSON array of jobs, which it does at the same time;
+ * it prints their results as one line of JSON.
  */
+import { setPriority } from 'node:os'
 import { runChurn } from './churn.ts'
 import { runHold } from './hold.ts'
+import { runHttp, runHttpLight } from './http.ts'
+import type { Job } from './job.ts'
 import { Meter } from './meter.ts'
-import { loadOptions } from './options.ts'
-import type { LoadResult } from './result.ts'
-import { runSink } from './sink.ts'
 import { runStream } from './stream.ts'
 import { runUdp } from './udp.ts'
 
-/** Longer than any run that is within the bounds of the options. */
-const END_MS = 340_000
-
-function run (meter: Meter): Promise<LoadResult> {
-  const { mode } = meter.options
-  if (mode === 'udp') return runUdp(meter)
-  if (mode === 'sink') return runSink(meter)
-  if (mode.endsWith('-hold')) return runHold(meter)
-  if (mode.endsWith('-churn') || mode === 'http-close') return runChurn(meter)
-  return runStream(meter)
+function runOf ({ protocol, kind, pauseMs }: Job) {
+  if (kind) return kind === 'churn' ? runChurn : runHold
+  if (protocol === 'http') return pauseMs ? runHttpLight : runHttp
+  return protocol === 'udp' ? runUdp : runStream
 }
 
-try {
-  const options = loadOptions(process.argv.slice(2))
-  setTimeout(() => process.exit(1), END_MS).unref()
-  console.log(JSON.stringify(await run(new Meter(options))))
-} catch (error) {
-  console.error(`load: ${(error as Error).message}`)
-  process.exitCode = 2
-}
+const jobs = JSON.parse(process.argv[2] ?? '') as Job[]
+// The light clients share its CPU and must not wait for it.
+if (jobs.some(({ isFlood }) => isFlood)) setPriority(19)
+const results = await Promise.all(jobs.map((job) => runOf(job)(new Meter(job))))
+process.stdout.write(`${JSON.stringify(results)}\n`, () => process.exit())

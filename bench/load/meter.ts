@@ -1,105 +1,118 @@
-/** What the load generator counts, and the window of time in which it counts. */
+/** What a load counts, and the window of time in which it counts. */
+import { readFileSync } from 'node:fs'
+import { createHistogram } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { processCost, type ProcessCost } from '../process-cost.ts'
-import { Histogram } from './histogram.ts'
-import type { LoadOptions } from './options.ts'
-import type { Hold, LoadResult } from './result.ts'
+import type { Job, Result } from './job.ts'
 
-export type ErrorKind = 'connect' | 'wrong' | 'closed' | 'protocol'
+const HOME_MS = 2000
+/** USER_HZ is the same for every Linux program. */
+const US_PER_TICK = 10_000
 
-/** A reply that is not what it has to be. */
-export class ReplyError extends Error {
-  override readonly name = 'ReplyError'
-  readonly kind: ErrorKind
-
-  constructor (kind: ErrorKind, message: string) {
-    super(message)
-    this.kind = kind
+/** CPU time of this process and of the server (user and system, all threads), and the server's resident bytes. */
+export function costOf (pid: number) {
+  const { user, system } = process.cpuUsage()
+  const own = { at: performance.now(), own: user + system }
+  try {
+    // The name before the bracket may have spaces in it.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ').map(Number) ?? []
+    const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    return { ...own, server: ((fields[11] ?? 0) + (fields[12] ?? 0)) * US_PER_TICK, resident: Number(resident) * 1024 }
+  } catch {
+    return { ...own, server: null, resident: null }
   }
 }
 
-interface Reading {
-  readonly at: number
-  readonly own: NodeJS.CpuUsage
-  readonly server: ProcessCost | undefined
-}
+export const difference = (after: number | null, before: number | null) => after === null || before === null ? null : after - before
 
 export class Meter {
-  readonly options: LoadOptions
-  readonly histogram = new Histogram()
-  readonly errors: Record<ErrorKind, number> = { connect: 0, wrong: 0, closed: 0, protocol: 0 }
-  isMeasuring = false
-  /** No new requests: what is in flight comes home. */
-  isDraining = false
-  operations = 0
-  bytes = 0
-  lost = 0
-  late = 0
+  readonly job: Job
+  /** Where the job's URL points to. */
+  readonly to: { readonly host: string, readonly port: number, readonly path: string, readonly authority: string }
+  /** Requests without an answer yet. */
+  waiting = 0
+  /** Nothing new is sent any more. */
+  isOver = false
+  #operations = 0
+  #errors = 0
   #note = ''
-  #before: Reading | undefined
-  #after: Reading | undefined
+  #isCounting = false
+  readonly #latencies = createHistogram()
 
-  constructor (options: LoadOptions) {
-    this.options = options
+  constructor (job: Job) {
+    const { hostname, port, pathname, search, host } = new URL(job.url)
+    this.job = job
+    this.to = { host: hostname.replaceAll(/[[\]]/g, ''), port: Number(port || 80), path: `${pathname || '/'}${search}`, authority: host }
   }
 
-  read (): Reading {
-    return { at: performance.now(), own: process.cpuUsage(), server: processCost(this.options.pid) }
+  /** Counts operations that began at the same time, by performance.now(). */
+  count (beganAt: number, operations = 1): void {
+    if (!this.#isCounting) return
+    this.#operations += operations
+    const ns = Math.max(1, Math.round((performance.now() - beganAt) * 1e6))
+    for (let i = 0; i < operations; i++) this.#latencies.record(ns)
   }
 
-  /** Counts `count` operations of the same latency in µs. */
-  count (bytes: number, us: number, count = 1): void {
-    if (!this.isMeasuring) return
-    this.operations += count
-    this.bytes += bytes * count
-    this.histogram.add(us, count)
-  }
-
-  fail (kind: ErrorKind, message: string): void {
-    this.errors[kind]++
+  fail (message: string, times = 1): void {
+    this.#errors += times
     this.#note ||= message
   }
 
-  /** The warm-up, then the window. */
-  async measure (): Promise<void> {
-    await delay(this.options.warmup * 1000)
-    this.histogram.clear()
-    this.operations = this.bytes = 0
-    this.#before = this.read()
-    this.isMeasuring = true
-    await delay(this.options.seconds * 1000)
-    this.#after = this.read()
-    this.isMeasuring = false
-  }
-
-  result (hold: Hold | null = null): LoadResult {
-    const before = this.#before
-    const after = this.#after
-    if (!before || !after) throw new Error('nothing was measured')
-    const seconds = (after.at - before.at) / 1000
-    const own = after.own.user + after.own.system - before.own.user - before.own.system
-    const us = (share: number) => Number(this.histogram.percentile(share).toFixed(1))
-    return {
-      mode: this.options.mode,
-      seconds,
-      operations: this.operations,
-      bytes: this.bytes,
-      p50: us(0.5),
-      p90: us(0.9),
-      p99: us(0.99),
-      p999: us(0.999),
-      max: this.histogram.max,
-      connectErrors: this.errors.connect,
-      wrongErrors: this.errors.wrong,
-      closedErrors: this.errors.closed,
-      protocolErrors: this.errors.protocol,
-      lost: this.lost,
-      late: this.late,
-      serverCpuUs: before.server && after.server ? after.server.cpuUs - before.server.cpuUs : null,
-      residentKb: after.server?.residentKb ?? null,
-      generatorCpu: own / 1e6 / seconds,
-      note: this.#note,
-      hold
+  /** One client, which asks again and again until the load is over. */
+  async repeat (ask: () => Promise<void>): Promise<void> {
+    const { pauseMs } = this.job
+    // Light clients do not ask in step.
+    if (pauseMs) await delay(Math.random() * pauseMs)
+    while (!this.isOver) {
+      const began = performance.now()
+      this.waiting++
+      try {
+        await ask()
+        this.count(began)
+      } catch (error) {
+        this.fail((error as Error).message)
+      }
+      this.waiting--
+      if (pauseMs) await delay(pauseMs)
     }
   }
+
+  /** The warm-up and the window. What is in flight then has some time to come home; what does not is an error. */
+  async measure (): Promise<Result> {
+    const { warmup, seconds, pid, pauseMs, isFlood = false } = this.job
+    await delay(warmup * 1000)
+    const before = costOf(pid)
+    this.#isCounting = true
+    await delay(seconds * 1000)
+    const after = costOf(pid)
+    this.isOver = true
+    // The slowest answers of a light client would be left out otherwise.
+    this.#isCounting = pauseMs !== undefined
+    if (!isFlood) {
+      for (let waitedMs = 0; this.waiting > 0 && waitedMs < HOME_MS; waitedMs += 5) await delay(5)
+      if (this.waiting > 0 || this.#operations + this.#errors === 0) this.fail('no answer', Math.max(1, this.waiting))
+    }
+    return this.result(before, after)
+  }
+
+  result (before: ReturnType<typeof costOf>, after: typeof before, operations = this.#operations): Result {
+    const us = (percentile: number) => this.#latencies.count > 0 && !this.job.isFlood ? this.#latencies.percentile(percentile) / 1000 : null
+    return {
+      operations,
+      seconds: (after.at - before.at) / 1000,
+      p50: us(50),
+      p99: us(99),
+      errors: this.#errors,
+      note: this.#note,
+      serverCpu: difference(after.server, before.server),
+      generatorCpu: after.own - before.own
+    }
+  }
+
+  /** Where the client with this number connects to and comes from. Only Linux has all of 127.0.0.0/8. */
+  route (index: number): { host: string, port: number, localAddress?: string } {
+    const { to: { host, port }, job: { sources } } = this
+    return { host, port, ...(sources > 0 && host.startsWith('127.') && process.platform === 'linux' && { localAddress: `127.0.1.${1 + index % sources}` }) }
+  }
 }
+
+export const payloadOf = (size: number): Buffer => Buffer.from(Uint8Array.from({ length: size }, (_, i) => 97 + (i * 7 + Math.floor(i / 26)) % 26))

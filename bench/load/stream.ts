@@ -1,127 +1,134 @@
-/** Connections that keep a number of requests in flight: TCP, WebSocket and HTTP. */
-import { connect, type Socket } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
-import { ReplyError, type Meter } from './meter.ts'
-import { protocolFor, type Protocol, type Reader } from './protocols.ts'
-import type { LoadResult } from './result.ts'
+/**
+ * TCP and WebSocket connections that keep a number of messages in flight, and compare every byte that comes back.
+ * Frames that are made once, and answers that are known to the byte, cost the generator less than a WebSocket library would.
+ */
+import { connect } from 'node:net'
+import type { Result } from './job.ts'
+import { payloadOf, type Meter } from './meter.ts'
 
-const DRAIN_MS = 400
-/** One for all: each chunk is done with before the next is read. */
-const readBuffer = Buffer.alloc(524_288)
+const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
+/** One for all: each read is done with before the next. */
+const readBuffer = Buffer.alloc(262_144)
 
-export const sourceOf = (index: number, sources: number): { localAddress?: string } =>
-  sources > 1 ? { localAddress: `127.0.0.${1 + index % sources}` } : {}
+interface Dialogue { readonly request: Buffer, readonly reply: Buffer, readonly opening?: string }
 
-export class StreamClient {
-  readonly socket: Socket
-  /** Resolves when it is open, or has failed. */
-  readonly settled: Promise<void>
-  isOpen = false
-  readonly #meter: Meter
-  readonly #protocol: Protocol
-  readonly #reader: Reader
-  readonly #isIdle: boolean
-  readonly #sentAt: Float64Array
-  #begun = 0
-  #answered = 0
-  #head = ''
-  #settle = () => {}
-
-  constructor (meter: Meter, protocol: Protocol, index: number, isIdle = false) {
-    this.#meter = meter
-    this.#protocol = protocol
-    this.#reader = protocol.reader()
-    this.#isIdle = isIdle
-    this.#sentAt = new Float64Array(meter.options.depth)
-    this.settled = new Promise((resolve) => { this.#settle = resolve })
-    const { host, port, sources } = meter.options
-    const onread = { buffer: readBuffer, callback: (size: number) => this.#onData(readBuffer.subarray(0, size)) }
-    this.socket = connect({ host, port, noDelay: true, onread, ...sourceOf(index, sources) })
-    this.socket.on('connect', () => {
-      if (protocol.opening) this.socket.write(protocol.opening.request)
-      else this.#open()
-    })
-    this.socket.on('error', (error) => this.#fail(this.isOpen ? 'closed' : 'connect', error.message))
-    this.socket.on('end', () => this.#fail(this.isOpen ? 'closed' : 'connect', 'the server closed'))
-  }
-
-  get inFlight (): number { return this.#begun - this.#answered }
-
-  send (count: number): void {
-    const now = performance.now()
-    const { requests, requestSize } = this.#protocol
-    const most = Math.floor(requests.length / requestSize)
-    for (let left = count; left > 0; left -= most) this.socket.write(requests.subarray(0, Math.min(left, most) * requestSize))
-    for (let i = 0; i < count; i++) this.#sentAt[this.#begun++ % this.#sentAt.length] = now
-  }
-
-  /** Closes it with an RST, which leaves nothing behind on either side. */
-  close (): void {
-    this.isOpen = false
-    this.socket.removeAllListeners('error').on('error', () => {}).resetAndDestroy()
-  }
-
-  giveUp (): void {
-    if (!this.isOpen && !this.socket.destroyed) this.#fail('connect', 'not open in time')
-  }
-
-  #open (): void {
-    this.isOpen = true
-    this.#settle()
-    if (!this.#isIdle) this.send(this.#meter.options.depth)
-  }
-
-  #fail (kind: ReplyError['kind'], message: string): void {
-    if (this.socket.destroyed && !this.isOpen && kind !== 'connect') return
-    this.#meter.fail(kind, message)
-    this.close()
-    this.#settle()
-  }
-
-  #onData (chunk: Buffer): boolean {
-    if (!this.isOpen) chunk = this.#readOpening(chunk)
-    if (!this.isOpen || chunk.length === 0) return true
-    try {
-      const replies = this.#reader.read(chunk)
-      if (replies === 0) return true
-      if (replies > this.inFlight) throw new ReplyError('wrong', 'more replies than requests')
-      const now = performance.now()
-      for (let i = 0; i < replies; i++) {
-        this.#meter.count(this.#meter.options.size, (now - (this.#sentAt[this.#answered++ % this.#sentAt.length] ?? now)) * 1000)
-      }
-      if (!this.#meter.isDraining) this.send(replies)
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error
-      this.#fail(error.kind, error.message)
-    }
-    return true
-  }
-
-  /** What comes after the answer to the opening. */
-  #readOpening (chunk: Buffer): Buffer {
-    this.#head += chunk.toString('latin1')
-    const end = this.#head.indexOf('\r\n\r\n')
-    if (end < 0) return chunk.subarray(chunk.length)
-    if (this.#protocol.opening?.isAnswered(this.#head) !== true) {
-      this.#fail('protocol', 'the handshake was not answered with 101')
-      return chunk
-    }
-    const rest = Buffer.from(this.#head.slice(end + 4), 'latin1')
-    this.#open()
-    return rest
-  }
+/** A whole binary message in one frame (RFC 6455, section 5.2). */
+function frame (payload: Buffer, mask?: Buffer): Buffer {
+  const { length } = payload
+  const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10)
+  header[0] = 0x82
+  header[1] = (mask ? 0x80 : 0) | (length < 126 ? length : length < 65_536 ? 126 : 127)
+  if (header.length === 4) header.writeUInt16BE(length, 2)
+  if (header.length === 10) header.writeBigUInt64BE(BigInt(length), 2)
+  return Buffer.concat(mask ? [header, mask, payload.map((byte, i) => byte ^ (mask[i % 4] as number))] : [header, payload])
 }
 
-export async function runStream (meter: Meter): Promise<LoadResult> {
-  const { connections, opening } = meter.options
-  const protocol = protocolFor(meter.options)
-  const clients = Array.from({ length: connections }, (_, i) => new StreamClient(meter, protocol, i))
-  await Promise.race([Promise.all(clients.map(({ settled }) => settled)), delay(opening * 1000, undefined, { ref: false })])
-  for (const client of clients) client.giveUp()
-  await meter.measure()
-  // What is in flight comes home, so that the server has no dead sockets to write to.
-  meter.isDraining = true
-  for (const until = performance.now() + DRAIN_MS; performance.now() < until && clients.some((client) => client.isOpen && client.inFlight > 0);) await delay(5)
-  for (const client of clients) client.close()
-  return meter.result()
+export function dialogueOf ({ job: { protocol, size = 16 }, to: { path, authority } }: Meter): Dialogue {
+  const payload = payloadOf(size)
+  if (protocol === 'tcp') return { request: payload, reply: payload }
+  // The key, and below the answer to it, are those of RFC 6455's example.
+  const upgrade = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+  return { request: frame(payload, MASK), reply: frame(payload), opening: `GET ${path} HTTP/1.1\r\nHost: ${authority}\r\n${upgrade}\r\n\r\n` }
+}
+
+const isUpgraded = (head: string) => head.startsWith('HTTP/1.1 101') && head.includes('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=')
+const copies = (one: Buffer, count: number) => Buffer.concat(Array.from({ length: count }, () => one))
+
+export function openStream (meter: Meter, dialogue: Dialogue, index: number, isIdle = false) {
+  const { depth = 1, pauseMs, isFlood } = meter.job
+  const [requests, replies] = [copies(dialogue.request, depth), copies(dialogue.reply, depth)]
+  const replySize = dialogue.reply.length
+  const sentAt = new Float64Array(depth)
+  let sent = 0
+  let answered = 0
+  /** Bytes of a reply that is not whole yet. */
+  let position = 0
+  let head = ''
+  let state: 'opening' | 'open' | 'closed' = 'opening'
+  let settle = () => {}
+  /** Resolves when it is open, or has failed. */
+  const settled = new Promise<void>((resolve) => { settle = resolve })
+  // One that never opens has no answer either.
+  meter.waiting++
+  const onread = { buffer: readBuffer, callback: (size: number) => { read(readBuffer.subarray(0, size)); return true } }
+  const socket = connect({ noDelay: true, onread, ...meter.route(index) })
+  socket.on('connect', () => { if (dialogue.opening) socket.write(dialogue.opening); else open() })
+  socket.on('error', ({ message }) => fail(message))
+  socket.on('end', () => fail('the server closed'))
+
+  function open (): void {
+    state = 'open'
+    meter.waiting--
+    settle()
+    if (isIdle) return
+    // Light clients do not ask in step.
+    if (pauseMs) setTimeout(send, Math.random() * pauseMs, 1)
+    else send(depth)
+  }
+
+  function send (count: number): void {
+    if (meter.isOver || state !== 'open') return
+    const now = performance.now()
+    for (let i = 0; i < count; i++) sentAt[sent++ % depth] = now
+    meter.waiting += count
+    socket.write(requests.subarray(0, count * dialogue.request.length))
+  }
+
+  function read (chunk: Buffer): void {
+    if (state === 'opening') chunk = readOpening(chunk)
+    if (state !== 'open' || chunk.length === 0) return
+    const end = position + chunk.length
+    if (end > (sent - answered) * replySize || chunk.compare(replies, position, end) !== 0) {
+      const rest = dialogue.opening && withoutPing(chunk)
+      return rest ? read(rest) : fail('other bytes came back than were sent')
+    }
+    position = end % replySize
+    const count = Math.floor(end / replySize)
+    if (count === 0) return
+    for (let i = 0; i < count; i++) meter.count(sentAt[answered++ % depth] as number)
+    meter.waiting -= count
+    if (pauseMs) setTimeout(send, pauseMs, count)
+    else send(count)
+  }
+
+  /** Cuts out the first ping between two replies. Its answer can wait for longer than a load lasts. */
+  function withoutPing (chunk: Buffer): Buffer | undefined {
+    let at = (replySize - position) % replySize
+    while (at < chunk.length && chunk[at] !== 0x89) at += replySize
+    return at < chunk.length ? Buffer.concat([chunk.subarray(0, at), chunk.subarray(at + 2 + (chunk[at + 1] ?? 0))]) : undefined
+  }
+
+  /** Returns what comes after the answer to the opening. */
+  function readOpening (chunk: Buffer): Buffer {
+    head += chunk.toString('latin1')
+    const end = head.indexOf('\r\n\r\n')
+    if (end < 0) return Buffer.alloc(0)
+    if (isUpgraded(head)) open()
+    else fail(`no WebSocket: ${head.slice(0, head.indexOf('\r\n'))}`)
+    return Buffer.from(head.slice(end + 4), 'latin1')
+  }
+
+  function close (): void {
+    state = 'closed'
+    meter.waiting -= sent - answered
+    // An RST leaves nothing behind on either side.
+    socket.resetAndDestroy()
+  }
+
+  function fail (message: string): void {
+    if (state === 'closed') return
+    if (state === 'opening') meter.waiting--
+    meter.fail(message)
+    close()
+    settle()
+    if (isFlood && !meter.isOver) setImmediate(openStream, meter, dialogue, index)
+  }
+
+  return { settled, isOpen: () => state === 'open', close }
+}
+
+export function runStream (meter: Meter): Promise<Result> {
+  const dialogue = dialogueOf(meter)
+  for (let i = 0; i < meter.job.connections; i++) openStream(meter, dialogue, i)
+  return meter.measure()
 }

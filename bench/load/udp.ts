@@ -1,90 +1,48 @@
-/** Datagrams in flight: one that is not back after a while is lost, counted, and sent anew. */
-import { createSocket, type Socket } from 'node:dgram'
+/** Datagrams in flight. One that is not back after a while is an error. */
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Meter } from './meter.ts'
-import { payloadOf } from './protocols.ts'
-import type { LoadResult } from './result.ts'
-import { sourceOf } from './stream.ts'
+import type { Result } from './job.ts'
+import { payloadOf, type Meter } from './meter.ts'
 
-const LOST_AFTER_MS = 250
-const LOOK_MS = 50
-/** The slot and the number of its datagram, 4 bytes each, before the payload. */
-const HEADER = 8
+const LOST_MS = 1000
+/** A flood waits for nobody. */
+const FLOOD_LOST_MS = 10
 
-interface Slot {
-  readonly text: Buffer
-  number: number
-  sentAt: number
+async function openClient (meter: Meter, index: number): Promise<void> {
+  const { size = 64, depth = 1, isFlood } = meter.job
+  const { host, port, localAddress } = meter.route(index)
+  const payload = payloadOf(size)
+  /** By the number in a datagram's first four bytes. */
+  const answered = new Map<number, () => void>()
+  let number = 0
+  const socket = createSocket('udp4').on('error', ({ message }) => meter.fail(message))
+  await once(socket.bind(0, localAddress), 'listening')
+  socket.connect(port, host)
+  await once(socket, 'connect')
+  socket.on('message', (message) => {
+    if (message.length !== size || !message.subarray(4).equals(payload.subarray(4))) return meter.fail('a datagram came back changed')
+    const key = message.readUInt32LE()
+    // Not there: it was given up, or is a second answer.
+    answered.get(key)?.()
+  })
+  const ask = async () => await new Promise<void>((resolve, reject) => {
+    const key = ++number
+    const datagram = Buffer.from(payload)
+    datagram.writeUInt32LE(key)
+    const timer = setTimeout(() => end(new Error('a datagram did not come back')), isFlood ? FLOOD_LOST_MS : LOST_MS)
+    function end (error?: Error): void {
+      clearTimeout(timer)
+      answered.delete(key)
+      if (error) reject(error)
+      else resolve()
+    }
+    answered.set(key, end)
+    socket.send(datagram, (error) => { if (error) end(error) })
+  })
+  for (let i = 0; i < depth; i++) meter.repeat(ask)
 }
 
-class DatagramClient {
-  readonly socket: Socket = createSocket('udp4')
-  readonly #meter: Meter
-  readonly #slots: Slot[]
-  readonly #payload: Buffer
-
-  constructor (meter: Meter) {
-    const { size, depth } = meter.options
-    this.#meter = meter
-    this.#payload = payloadOf(size).subarray(HEADER)
-    this.#slots = Array.from({ length: depth }, (_, i) => {
-      const text = payloadOf(size)
-      text.writeUInt32LE(i)
-      return { text, number: 0, sentAt: 0 }
-    })
-    this.socket.on('message', (message) => this.#onMessage(message))
-    this.socket.on('error', (error) => meter.fail('connect', error.message))
-  }
-
-  async open (index: number): Promise<void> {
-    const { host, port, sources } = this.#meter.options
-    const { localAddress } = sourceOf(index, sources)
-    if (localAddress) await once(this.socket.bind(0, localAddress), 'listening')
-    this.socket.connect(port, host)
-    await once(this.socket, 'connect')
-    for (const slot of this.#slots) this.#send(slot)
-  }
-
-  resendLost (): void {
-    const before = performance.now() - LOST_AFTER_MS
-    for (const slot of this.#slots) {
-      if (slot.sentAt > before) continue
-      this.#meter.lost++
-      this.#send(slot)
-    }
-  }
-
-  #send (slot: Slot): void {
-    slot.number++
-    slot.text.writeUInt32LE(slot.number, 4)
-    slot.sentAt = performance.now()
-    this.socket.send(slot.text, (error) => { if (error) this.#meter.fail('connect', error.message) })
-  }
-
-  #onMessage (message: Buffer): void {
-    const slot = message.length >= HEADER ? this.#slots[message.readUInt32LE()] : undefined
-    if (!slot || message.length !== slot.text.length || !message.subarray(HEADER).equals(this.#payload)) {
-      this.#meter.fail('wrong', 'a datagram came back changed')
-      return
-    }
-    if (message.readUInt32LE(4) !== slot.number) {
-      this.#meter.late++
-      return
-    }
-    this.#meter.count(message.length, (performance.now() - slot.sentAt) * 1000)
-    if (!this.#meter.isDraining) this.#send(slot)
-  }
-}
-
-export async function runUdp (meter: Meter): Promise<LoadResult> {
-  const clients = Array.from({ length: meter.options.connections }, () => new DatagramClient(meter))
-  await Promise.all(clients.map((client, i) => client.open(i)))
-  const timer = setInterval(() => { for (const client of clients) client.resendLost() }, LOOK_MS)
-  await meter.measure()
-  clearInterval(timer)
-  meter.isDraining = true
-  await delay(30)
-  for (const { socket } of clients) socket.close()
-  return meter.result()
+export async function runUdp (meter: Meter): Promise<Result> {
+  await Promise.all(Array.from({ length: meter.job.connections }, (_, i) => openClient(meter, i)))
+  return await meter.measure()
 }

@@ -4,9 +4,9 @@ import json
 import resource
 import time
 
-from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
+from tornado.httpserver import HTTPServer
 from tornado.tcpserver import TCPServer
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
@@ -17,9 +17,6 @@ HOST = "127.0.0.1"
 class Page(RequestHandler):
     def get(self):
         self.write("Hello, world")
-
-    def log_request(self):
-        pass
 
 
 class EchoWebSocket(WebSocketHandler):
@@ -63,14 +60,11 @@ def listen(server):
 async def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    ports = {
-        "http": listen(HTTPServer(Application([("/", Page), ("/ws/echo", EchoWebSocket)]))),
-        "echo": listen(Echo()),
-        "time": listen(Time()),
-    }
-    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(UdpEcho, local_addr=(HOST, 0))
-    ports["udp"] = udp.get_extra_info("sockname")[1]
-    print(json.dumps(ports), flush=True)
+    application = Application([("/", Page), ("/ws/echo", EchoWebSocket)], log_function=lambda handler: None)
+    loop = asyncio.get_running_loop()
+    udp, _ = await loop.create_datagram_endpoint(UdpEcho, local_addr=(HOST, 0))
+    ports = {"http": listen(HTTPServer(application)), "tcp": listen(Echo()), "time": listen(Time())}
+    print(json.dumps({**ports, "udp": udp.get_extra_info("sockname")[1]}), flush=True)
     await asyncio.Event().wait()
 
 

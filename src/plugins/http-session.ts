@@ -43,12 +43,15 @@ export class HttpSession implements Owner {
     this.#limits = limits
     this.connection = connections.open(endpoint, client.peer, this)
     this.#silence = new Silence(client.socket, () => this.#onSilent())
-    Object.assign(client.stream, { [SESSION]: this, destroySoon: linger }).on('end', onEnd).on('close', onClose).on('error', onError)
+    Object.assign(client.stream, { [SESSION]: this, destroySoon: linger })
   }
 
   /** @param server Node.js documents its 'connection' event for streams that it has not accepted itself. */
   start (server: Server): void {
-    server.emit('connection', this.#client.stream)
+    const { stream } = this.#client
+    server.emit('connection', stream)
+    // After those of Node.js, whose parser knows more of why it ends.
+    stream.on('end', onEnd).on('close', onClose).on('error', onError)
   }
 
   get peer (): Peer {

@@ -19,6 +19,8 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
   const gate = new Gate(config.http)
   // The sweep ends silent connections: Node.js would set a timer with each answer. Fastify takes 0 for its default.
   app.server.keepAliveTimeout = 0
+  // Sessions end silent clients, and say why. Without a listener Node.js would be first.
+  app.server.on('timeout', () => {})
   for (const endpoint of app.ports.endpointsOf(DESCRIPTION)) {
     app.endpoints.push(endpoint)
     app.ports.add(endpoint, listen({
@@ -73,11 +75,12 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
         durationMs: Math.round(reply.elapsedTime)
       }, 'request')
     }
-    session.answered()
     // A refused handshake: @fastify/websocket would destroy the connection before the client has the answer.
-    if (session.isHandedOver) request.ws = false
+    const isRefused = session.isHandedOver
+    if (isRefused) request.ws = false
+    session.answered()
     // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
-    if (session.isHandedOver || (session.total >= config.http.maxRequests && session.requests === 0)) session.linger()
+    if (isRefused || (session.total >= config.http.maxRequests && session.requests === 0)) session.linger()
     done()
   })
 })

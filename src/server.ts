@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts'
 import { fitConnections } from './config/fit-connections.ts'
 import { DEFAULT_HOSTS, ownName, withOwnName, type Host } from './config/hosts.ts'
 import { StartError } from './config/start-error.ts'
+import { adoptZone } from './config/zone.ts'
 import type { Logger } from './log/logger.ts'
 import type { Endpoint } from './traffic/endpoint.ts'
 import { descriptorLimit, openDescriptors } from './traffic/resources.ts'
@@ -16,7 +17,8 @@ const UNKNOWN_DESCRIPTORS = 32
 
 /** Starts everything. Throws a StartError, with every port closed again. */
 export async function start (config: Config, logger: FastifyBaseLogger): Promise<App> {
-  const hosts = await usableHosts(config, logger)
+  const [hosts, zoneProblem] = await Promise.all([usableHosts(config, logger), adoptZone()])
+  if (zoneProblem) logger.warn(zoneProblem)
   const { config: fitted, lowered } = fitConnections({ ...config, hosts }, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS)
   if (Object.keys(lowered).length > 0) logger.warn({ ...lowered, descriptors: descriptorLimit() }, 'connection limits lowered to what the file descriptors allow. Allow more with ulimit -n')
   if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server')

@@ -1,6 +1,6 @@
 /** A plain HTTP client: one GET, one answer. */
 import { get as httpGet } from 'node:http'
-import type { Target } from '../shared/address.ts'
+import { formatAddress, withoutZone, type Target } from '../shared/address.ts'
 import { ClientError, explain, timedOut } from './client-error.ts'
 
 const MAX_ANSWER_BYTES = 1_048_576
@@ -9,7 +9,7 @@ const MAX_ANSWER_BYTES = 1_048_576
 export function get (target: Target, path: string, timeoutMs: number): Promise<{ status: number, body: string }> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(explain(error, 'cannot connect to', target))
-    const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json' } }, (response) => {
+    const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json', host: formatAddress(withoutZone(target.host), target.port) } }, (response) => {
       let body = ''
       response.setEncoding('utf8').on('error', fail)
       response.on('data', (chunk: string) => {

@@ -1,7 +1,7 @@
 /** Clients of the WebSocket services. Every promise rejects with a ClientError alone. */
-import type { Socket } from 'node:net'
+import { connect as connectSocket, type Socket } from 'node:net'
 import { WebSocket } from 'ws'
-import type { Target } from '../shared/address.ts'
+import { formatAddress, withoutZone, type Target } from '../shared/address.ts'
 import { ClientError, explain, timedOut } from './client-error.ts'
 
 export interface WebSocketTarget extends Target { readonly path: string }
@@ -20,7 +20,9 @@ export interface ConnectOptions {
 export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSocket }: ConnectOptions): Promise<WebSocket> {
   const { host, port, path } = target
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://${host.includes(':') ? `[${host}]` : host}:${port}${path}`, { perMessageDeflate: false })
+    // No URL takes the zone of a link-local address, such as fe80::1%eth0.
+    const createConnection = () => connectSocket({ host, port })
+    const socket = new WebSocket(`ws://${formatAddress(withoutZone(host), port)}${path}`, { perMessageDeflate: false, createConnection })
     const timer = setTimeout(() => { reject(timedOut(target, timeoutMs)); socket.terminate() }, timeoutMs)
     if (onMessage) socket.on('message', (data, isBinary) => onMessage({ data: data as Buffer, isBinary }))
     if (onSocket) socket.once('upgrade', (response) => onSocket(response.socket))

@@ -44,7 +44,6 @@ export async function ownName (name = hostname()): Promise<OwnName> {
   return { name, addresses: [...new Set(found.map(({ address }) => address))] }
 }
 
-
 /** The default hosts, with this machine's own name where that leads to loopback. */
 export function withOwnName (hosts: readonly Host[], { addresses }: OwnName): Host[] {
   const own = addresses.filter((address) => isLoopback(address) && !hosts.some((host) => host.address === address))

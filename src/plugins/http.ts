@@ -84,4 +84,3 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
     done()
   })
 })
-

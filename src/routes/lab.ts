@@ -4,6 +4,7 @@ import Type, { type Static } from 'typebox'
 import { reachable } from '../shared/address.ts'
 import { play } from '../clients/transcript.ts'
 import { MAX_LESSON_MS } from '../lab/lessons.ts'
+import { holdFin } from '../plugins/half-close.ts'
 import type { LessonResult, Transcript } from '../shared/messages.ts'
 import { isAllowedOrigin, OriginError } from '../traffic/origin.ts'
 
@@ -29,12 +30,12 @@ export async function lab (app: FastifyInstance): Promise<void> {
 
   for (const kind of ['block', 'wait', 'worker'] as const) {
     app.post<{ Querystring: Static<typeof Lesson> }>(`/api/lab/${kind}`, {
-      schema: { querystring: Lesson }, onRequest: sameOrigin
+      schema: { querystring: Lesson }, onRequest: sameOrigin, preHandler: holdFin
     }, async (request): Promise<LessonResult> => await app.loop.teach(kind, request.query.ms))
   }
 
   app.post<{ Querystring: Static<typeof Run> }>('/api/lab/run', {
-    schema: { querystring: Run }, onRequest: sameOrigin
+    schema: { querystring: Run }, onRequest: sameOrigin, preHandler: holdFin
   }, async (request): Promise<Transcript> => {
     const { service, port } = request.query
     const endpoint = app.endpoints.find((one) => one.name === service && one.state === 'open' && (port === undefined || one.port === port))

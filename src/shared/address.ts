@@ -28,6 +28,9 @@ export function network (address: string): string {
   return groups.slice(0, 4).join(':')
 }
 
+/** `fe80::1%eth0` → `fe80::1`: the zone means nothing to the other end (RFC 6874, section 2). */
+export const withoutZone = (address: string): string => address.split('%', 1)[0] ?? address
+
 export const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
 
 /** Where a client on this machine reaches a server that is bound to `address`: a wildcard becomes loopback. */

@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { LOOPBACK } from '../config/hosts.ts'
 
 /** More addresses than this get no UDP socket of their own. */
 export const MAX_INTERFACE_ADDRESSES = 64
@@ -24,12 +23,13 @@ export async function hasIPv6 (): Promise<boolean> {
 }
 
 /**
- * What a wildcard means for UDP: every address of the machine's interfaces now, and the loopback addresses that no interface lists.
- * A socket bound to the wildcard itself would answer from whatever address the system chooses.
+ * What a wildcard means for UDP: every address of the machine's interfaces now. A socket bound to the wildcard itself would answer
+ * from whatever address the system chooses.
+ * @param loopback addresses that no interface lists.
  */
-export function interfaceAddresses (wildcard: string): string[] {
+export function interfaceAddresses (wildcard: string, loopback: readonly string[]): string[] {
   const all = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
     list.map(({ address, scopeid }) => scopeid ? `${address}%${name}` : address))
   const wanted = wildcard === '::' ? () => true : (address: string) => !address.includes(':')
-  return [...new Set([...LOOPBACK, ...all])].filter(wanted).slice(0, MAX_INTERFACE_ADDRESSES)
+  return [...new Set([...loopback, ...all])].filter(wanted).slice(0, MAX_INTERFACE_ADDRESSES)
 }

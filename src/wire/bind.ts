@@ -1,6 +1,7 @@
 /** Binding for datagrams: one `dgram.Socket` for each address, so that an answer comes from the address that was asked. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
+import { DEFAULT_HOSTS, ownName, withOwnName } from '../config/hosts.ts'
 import { interfaceAddresses, isWildcard } from './addresses.ts'
 import { openPort, type Open } from './port.ts'
 
@@ -37,14 +38,15 @@ export function bind (mailbox: Mailbox): Open {
 
 /** Every address of the machine's interfaces, those that come later too. */
 async function bindInterfaces (wildcard: string, wanted: number, one: Open, { onError }: Mailbox) {
+  const loopback = withOwnName(DEFAULT_HOSTS, await ownName()).map(({ address }) => address)
   // An interface may vanish between the list and the bind.
-  const hosts = interfaceAddresses(wildcard).map((address) => ({ address, isOptional: true }))
+  const hosts = interfaceAddresses(wildcard, loopback).map((address) => ({ address, isOptional: true }))
   const { port, addresses, opened } = await openPort(hosts, wanted, one)
   const sockets = new Map(addresses.map((address, index) => [address, opened[index]]))
   return {
     port,
     async refresh () {
-      const now = interfaceAddresses(wildcard)
+      const now = interfaceAddresses(wildcard, loopback)
       for (const [address, socket] of sockets) {
         if (now.includes(address)) continue
         sockets.delete(address)

@@ -1,4 +1,4 @@
-/** The corpus of raw attacks: each is answered as documented and leaves nothing behind, and a server that has seen them all over and over is as it was. */
+/** The corpus of raw attacks: each is answered as documented and leaves nothing behind. With `npm run fuzz` a server sees them all over and over, and its heap stays as it was. */
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
@@ -11,8 +11,9 @@ import { FIN, httpAttacks, type Attack } from './corpus-http.ts'
 import { websocketAttacks } from './corpus-websocket.ts'
 import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
-const ROUNDS = 3
-/** What all rounds may leave on the heap: a socket or a session kept by each attack would be 1.6 MiB and more. */
+/** Rounds of all attacks in the longer run. */
+const ROUNDS = 10
+/** Growth of the heap that all rounds together may leave: a socket or a session kept by each attack would be 5 MiB and more. */
 const MAX_GROWTH_BYTES = 524_288
 const MIB = 1_048_576
 /** All attacks come from one address, as fast as they can. */
@@ -119,6 +120,7 @@ for (const [name, attacks] of [['http', httpAttacks], ['websocket', websocketAtt
       })
     }
 
+    if (process.env.FUZZ_RUNS === undefined) return
     await t.test(`${ROUNDS} rounds more leave the heap as it was`, async (t) => {
       const start = await heapBytes()
       for (let round = 0; round < ROUNDS; round++) {

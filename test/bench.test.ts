@@ -53,9 +53,7 @@ t.test('wrong bytes of a server are errors, and no operations', async (t) => {
 t.test('wrong options exit with 2 and one line', async (t) => {
   await Promise.all(([
     [['--fast'], /--fast/],
-    [['--rounds', '0'], /--rounds takes 1-50/],
-    [['--against', 'ftp://127.0.0.1:21'], /--against takes/],
-    [['--default-limits', 'udp-64'], /--default-limits/]
+    [['--against', 'ftp://127.0.0.1:21'], /--against takes/]
   ] as const).map(async ([args, message]) => {
     const { code, output } = await launch(...args).ended
     t.equal(code, 2, args.join(' '))

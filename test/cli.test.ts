@@ -5,7 +5,7 @@ import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import { settingsTable } from '../src/config/settings-table.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, TIMEOUT_MS, until } from './support.ts'
+import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, TALKATIVE, TIMEOUT_MS, until } from './support.ts'
 
 /** No limit of processes holds root: its server runs as nobody here. */
 const uid = process.getuid?.() === 0 ? 65_534 : undefined
@@ -38,29 +38,15 @@ t.test('where no thread can be had, the page is served on, without its probe', {
 })
 
 t.test('the server', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    await t.test(`${signal} ends it with 0, and its last log line is written`, async (t) => {
-      const { child, lines, port } = await serve(t)
-      const socket = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/time' }, { timeoutMs: TIMEOUT_MS })
-      const closed = once(socket, 'close')
-      child.kill(signal)
-      t.equal((await closed)[0], 1001)
-      const [code] = await once(child, 'close')
-      t.equal(code, 0)
-      t.equal(lines.at(-1)?.msg, 'stopped')
-    })
-  }
-
-  await t.test('a client that answers nothing does not hold it: 0 within DRAIN_MS', async (t) => {
-    const { child, port } = await serve(t, { DRAIN_MS: '5000', WS_CLOSE_MS: '60000' })
-    const deaf = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
-    deaf.pause()
-    const started = performance.now()
-    child.kill('SIGTERM')
-    const [code] = await once(child, 'exit')
+  await t.test('SIGINT ends it with 0, and its last log line is written', async (t) => {
+    const { child, lines, port } = await serve(t)
+    const socket = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/time' }, { timeoutMs: TIMEOUT_MS })
+    const closed = once(socket, 'close')
+    child.kill('SIGINT')
+    t.equal((await closed)[0], 1001)
+    const [code] = await once(child, 'close')
     t.equal(code, 0)
-    t.ok(performance.now() - started < 5000)
-    deaf.terminate()
+    t.equal(lines.at(-1)?.msg, 'stopped')
   })
 
   await t.test('a second signal ends it at once', async (t) => {
@@ -76,7 +62,7 @@ t.test('the server', async (t) => {
   })
 
   await t.test('a log that nobody reads does not hold it', async (t) => {
-    const child = launch(['serve'], { ...FREE_PORTS, LOG_LEVEL: 'debug' })
+    const child = launch(['serve'], { ...FREE_PORTS, ...TALKATIVE, LOG_LEVEL: 'debug' })
     t.teardown(() => { child.kill('SIGKILL') })
     let log = ''
     const onData = (text: string) => { log += text }
@@ -85,7 +71,7 @@ t.test('the server', async (t) => {
     child.stdout?.off('data', onData).pause()
     const port = Number(/"service":"greeting".*?"port":(\d+)/.exec(log)?.[1])
     // More lines than the pipe's 64 KiB and this process's own buffer take.
-    for (let i = 0; i < 1500; i++) await readAll(await connect({ host: '127.0.0.1', port }))
+    for (let i = 0; i < 600; i++) await readAll(await connect({ host: '127.0.0.1', port }))
     child.kill('SIGTERM')
     const [code] = await once(child, 'exit')
     t.equal(code, 0)
@@ -154,19 +140,12 @@ t.test('the clients', async (t) => {
     t.equal(code, expectedCode)
   }
 
+  // The transcripts of the README show the others: npm run test:systems.
   await t.test('speak like the tutorials\'', async () => {
-    await ok(['time', at('time')], /^The time got from the server is \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n$/)
-    await ok(['greeting', at('greeting')], /^Thank you for connecting with the socket\n$/)
     await ok(['echo', at('echo'), 'Hello, world'], /^Received 'Hello, world'\n$/)
-    await ok(['echo', at('echo')], /^Received 'from a pipe\\u000a'\n$/, 'from a pipe\n')
     await ok(['echo', at('echo')], /^Received 3 bytes: ff fe 00\n$/, Buffer.from([0xff, 0xfe, 0]))
     await ok(['echo', at('echo'), '--raw'], /^x{1000000}$/, 'x'.repeat(1_000_000))
-    await ok(['echo-once', at('echo-once'), 'twenty bytes of text'], /^Received 'twenty bytes of '\n$/)
-    await ok(['exchange', at('exchange'), 'Hello'], /^Welcome to the exchange: send one message\nReceived: Hello\n$/)
-    await ok(['sink', at('sink')], /^All Data Received: 5 bytes\nSent 5 bytes in /, 'Hello')
-    await ok(['udp', at('udp-echo'), 'Hello'], /^Received 'Hello'\n$/)
     await ok(['udp', at('listener'), 'Hello', '--no-answer'], /^Sent 'Hello' to 127\.0\.0\.1:\d+\n$/)
-    await ok(['ws', at('http'), 'Hello'], /^Received 'Hello'\n$/)
     await ok(['ws', `ws://${at('http')}/ws/echo`, '--binary'], /^Received binary 'a'\nReceived binary 'b'\n$/, 'a\nb\n')
     await ok(['ws', at('http'), '--path', '/ws/time', '--count', '1'], /^Received '\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}'\n$/)
   })
@@ -174,7 +153,6 @@ t.test('the clients', async (t) => {
   await t.test('speak JSON', async (t) => {
     const json = async (...args: string[]) => JSON.parse((await run([...args, '--json'])).stdout) as Record<string, unknown>
     t.match(await json('time', at('time')), { service: 'time', address: at('time'), received: /\d{4}\r\n$/, ms: Number })
-    t.match(await json('echo', at('echo'), 'hi'), { sent: 'hi', received: 'hi' })
     t.match(await json('exchange', at('exchange'), 'hi'), { sent: 'hi', greeting: /^Welcome/, answer: 'Received: hi\r\n' })
     t.match(await json('sink', at('sink'), '--bytes', '1KiB'), { sent: 1024, answer: 'All Data Received: 1024 bytes\r\n', bytesPerSecond: Number })
     t.match(await json('udp', at('udp-echo'), 'hi'), { sent: 'hi', received: 'hi' })
@@ -186,9 +164,7 @@ t.test('the clients', async (t) => {
     const gone = closed.target('time').port
     await closed.app.close()
     await fails(['time', `127.0.0.1:${gone}`], 1, new RegExp(`^oneloop: cannot connect to 127\\.0\\.0\\.1:${gone}: connection refused\\. Is oneloop running\\? Start it with: npm start\\n$`))
-    await fails(['ws', `127.0.0.1:${gone}`, 'hi'], 1, /^oneloop: cannot connect to .* connection refused/)
     await fails(['udp', `127.0.0.1:${gone}`, 'hi'], 1, /^oneloop: cannot send to .* connection refused/)
-    await fails(['check', `127.0.0.1:${gone}`], 1, /^oneloop: cannot connect to .* connection refused/)
     await fails(['check', at('time')], 1, /^oneloop: cannot connect to .* does not speak HTTP/)
     await fails(['udp', at('listener'), 'hi', '--timeout', '0.2'], 1, /^oneloop: no answer from .* within 0\.2 s/)
     await fails(['ws', at('http'), 'hi', '--path', '/nowhere'], 1, /the server answered 404 Not Found\. Try the path \/ws\/echo\n$/)
@@ -196,18 +172,18 @@ t.test('the clients', async (t) => {
     await fails(['time', '127.0.0.1:port'], 2, /^oneloop: '127\.0\.0\.1:port' is not an address/)
     await fails(['time', '--timeout', '-1'], 2, /must be a number of seconds/)
     await fails(['sink', '--bytes', 'much'], 2, /'much' is not a size/)
-    await fails(['time', '--wrong'], 2, /unknown option '--wrong'/)
     await fails(['tim'], 2, /^oneloop: there is no command 'tim'\. See: oneloop --help\n$/)
   })
 
   await t.test('fail where the server closes without an answer', async (t) => {
     const full = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
-    const holders = await Promise.all(['time', 'echo', 'greeting', 'exchange', 'sink'].map(async (name) => {
+    const names = ['time', 'exchange', 'sink']
+    const holders = await Promise.all(names.map(async (name) => {
       // Reads nothing and closes nothing: it keeps its place.
       return await connect(full.target(name), { allowHalfOpen: true })
     }))
     t.teardown(() => { for (const socket of holders) socket.destroy() })
-    for (const name of ['time', 'echo', 'greeting', 'exchange', 'sink']) {
+    for (const name of names) {
       const address = `127.0.0.1:${full.target(name).port}`
       const { code, stdout, stderr } = await run([name, address], { input: 'hi' })
       t.match({ code, stdout, stderr }, { code: 1, stdout: '', stderr: /^oneloop: (no answer from .*: it closed the connection first|lost .* (reset|closed))/ }, name)
@@ -218,7 +194,7 @@ t.test('the clients', async (t) => {
   })
 
   await t.test('wait for their own input as long as it takes', async (t) => {
-    for (const args of [['echo', at('echo'), '--raw'], ['sink', at('sink')], ['ws', at('http')]]) {
+    await Promise.all([['echo', at('echo'), '--raw'], ['sink', at('sink')], ['ws', at('http')]].map(async (args) => {
       const child = launch([...args, '--timeout', '0.3'])
       let stdout = ''
       child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
@@ -229,7 +205,7 @@ t.test('the clients', async (t) => {
       timers.forEach(clearTimeout)
       t.equal(code, 0, args.join(' '))
       t.match(stdout, /^a\nb\n$|4 bytes|'a'\nReceived 'b'/)
-    }
+    }))
     const open = launch(['ws', at('http'), '--path', '/ws/time', '--count', '1'])
     const [code] = await once(open, 'exit')
     t.equal(code, 0, 'and no longer than they need')
@@ -259,54 +235,5 @@ t.test('the clients', async (t) => {
     t.equal(report.ok, false)
     t.match(report.services.find(({ name }) => name === 'greeting'), { result: 'failed', message: /connection refused/ })
     t.match(report.services.find(({ name }) => name === 'echo-once'), { result: 'off' })
-  })
-})
-
-t.test('on a terminal', { skip: process.platform !== 'linux' && 'needs script(1) of util-linux' }, async (t) => {
-  /** Runs the program on a pseudo-terminal. */
-  const onTerminal = (args: string[], env: NodeJS.ProcessEnv = {}) => {
-    const quoted = [...PROGRAM, ...args].map((word) => `'${word}'`).join(' ')
-    // Without exec, Ctrl-C reaches the shell as well, and dash(1) then ends with 130, whatever the program's exit code.
-    const child = spawn('script', ['-qfec', `exec ${quoted}`, '/dev/null'], { cwd: ROOT, env: { ...ENV, TERM: 'xterm', ...env } })
-    t.teardown(() => { child.kill('SIGKILL') })
-    const screen = { text: '' }
-    child.stdout.setEncoding('utf8').on('data', (text: string) => { screen.text += text })
-    return { child, screen }
-  }
-  const CTRL_C = '\u0003'
-
-  await t.test('serve shows the table, pretty log lines, and ends with Ctrl-C', async (t) => {
-    const { child, screen } = onTerminal(['serve'], FREE_PORTS)
-    await until(() => screen.text.includes('Stop it with Ctrl-C'), 'the table')
-    t.match(screen.text, /oneloop is running\. The page: http:\/\/127\.0\.0\.1:\d+\//)
-    const port = Number(/time +tcp +127\.0\.0\.1:(\d+) +nc 127\.0\.0\.1 \d+ <\/dev\/null/.exec(screen.text)?.[1])
-    const client = await connect({ host: '127.0.0.1', port })
-    client.end().resume()
-    await until(() => /INFO.*connection closed/.test(screen.text), 'the connection\'s line')
-    t.notMatch(screen.text, /"level":/)
-    child.stdin.write(CTRL_C)
-    const [code] = await once(child, 'close')
-    t.equal(code, 0)
-  })
-
-  await t.test('ws sends a line typed, shows the answer, and closes with 1000 at Ctrl-C', async (t) => {
-    const server = await serverFor(t)
-    const { child, screen } = onTerminal(['ws', `127.0.0.1:${server.target('http').port}`])
-    await until(() => screen.text.includes('Ctrl-C closes'), 'connected')
-    child.stdin.write('Hello\r')
-    await until(() => screen.text.includes("< text, 5 bytes: 'Hello'"), 'the answer')
-    child.stdin.write(CTRL_C)
-    const [code] = await once(child, 'close')
-    t.equal(code, 0)
-    t.match(screen.text, /Closed with 1000\./)
-    await until(() => server.log.some(({ reason }) => reason === 'close code 1000'), 'the server saw 1000')
-  })
-
-  await t.test('sink draws a progress bar', async (t) => {
-    const server = await serverFor(t)
-    const { child, screen } = onTerminal(['sink', `127.0.0.1:${server.target('sink').port}`, '--bytes', '64MiB'])
-    await once(child, 'close')
-    t.match(screen.text, /\[#*\.*\] \d+ % /)
-    t.match(screen.text, /All Data Received: 67108864 bytes\r\nSent 64 MiB in /)
   })
 })

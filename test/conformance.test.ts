@@ -1,8 +1,8 @@
 /** One suite over every service: whatever a client does, it is answered rightly, forgotten afterwards, and costs nobody else anything. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import WebSocket from 'ws'
 import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
@@ -11,6 +11,7 @@ import type { Endpoint } from '../src/traffic/endpoint.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
 import { rawServices } from '../src/sockets/index.ts'
+import { rawSocket } from './clients.ts'
 import { connect, readAll, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const MIB = 1_048_576
@@ -157,7 +158,6 @@ for (const service of [wsEcho, wsTime()]) {
     const endpoint = server.endpoint(service.name)
     const target = { ...server.target(service.name), path: service.path }
     const open = () => connectWebSocket(target, options)
-    const rawSocket = (socket: WebSocket) => (socket as unknown as { _socket: Socket })._socket
 
     await t.test('survives an RST at every step', async (t) => {
       const beforeUpgrade = await connect(target)
@@ -339,3 +339,49 @@ for (const service of rawServices.filter(({ transport }) => transport === 'udp')
     })
   })
 }
+
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength, size: 'max' }).map((array) => Buffer.from(array))
+/** Pieces of up to 70,000 bytes in all: more than one read of the server. */
+const pieces = fc.array(fc.oneof(bytes(16), bytes(7000)), { maxLength: 10 })
+
+t.test('any bytes come back from echo, split in any way', async (t) => {
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
+  await fc.assert(fc.asyncProperty(pieces, async (parts) => {
+    const send = (async function * () {
+      for (const part of parts) {
+        yield part
+        await new Promise(setImmediate)
+      }
+    })()
+    const got = await askTcp(target('echo'), { send, ...options })
+    return got.equals(Buffer.concat(parts))
+  }), { numRuns: 60 })
+})
+
+t.test('any datagram comes back from udp-echo', async (t) => {
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
+  await fc.assert(fc.asyncProperty(bytes(1472), async (sent) => {
+    const got = await sendDatagram(target('udp-echo'), sent, options)
+    return got?.equals(sent)
+  }), { numRuns: 60 })
+})
+
+t.test('any messages come back from /ws/echo, of their kind and in order, split into any fragments', async (t) => {
+  const { target } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
+  const message = fc.oneof(
+    fc.record({ isBinary: fc.constant(true), parts: fc.array(bytes(7000), { minLength: 1, maxLength: 5 }) }),
+    fc.record({ isBinary: fc.constant(false), parts: fc.array(fc.string({ unit: 'binary' }).map((text) => Buffer.from(text)), { minLength: 1, maxLength: 5 }) })
+  )
+  await fc.assert(fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 5 }), async (messages) => {
+    const got: { data: Buffer, isBinary: boolean }[] = []
+    const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, { ...options, onMessage: (one) => got.push(one) })
+    for (const { isBinary, parts } of messages) {
+      for (const [index, part] of parts.entries()) socket.send(part, { binary: isBinary, fin: index === parts.length - 1 })
+    }
+    // The close frame follows the messages, and its answer follows theirs.
+    socket.close(1000)
+    await once(socket, 'close')
+    return got.length === messages.length && messages.every(({ isBinary, parts }, index) =>
+      got[index]?.isBinary === isBinary && got[index].data.equals(Buffer.concat(parts)))
+  }), { numRuns: 50 })
+})

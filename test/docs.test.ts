@@ -1,77 +1,64 @@
-/** What the README and docs/ promise: their transcripts are run, their tables compared. */
-import { execFile, spawnSync } from 'node:child_process'
+/** Every service and every setting is listed, documented and published everywhere, as it is. */
 import { readFileSync } from 'node:fs'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { FREE_PORTS, serverFor } from './support.ts'
 import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config/config.ts'
-import { settings } from '../src/config/settings.ts'
-import { limitsTable, settingsTable } from '../src/config/settings-table.ts'
-import { createLogger } from '../src/log/logger.ts'
 import { startTable } from '../src/commands/start-table.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { limitsTable, settingsTable } from '../src/config/settings-table.ts'
+import { portVariable, settings } from '../src/config/settings.ts'
+import { createLogger } from '../src/log/logger.ts'
+import { wsEcho } from '../src/routes/ws-echo.ts'
+import { WS_FEED } from '../src/routes/ws-feed.ts'
+import { WS_LOOP } from '../src/routes/ws-loop.ts'
+import { wsTime } from '../src/routes/ws-time.ts'
+import { rawServices } from '../src/sockets/index.ts'
+import { FREE_PORTS, ROOT, serverFor } from './support.ts'
 
-const ROOT = new URL('..', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, ROOT), 'utf8')
-const run = promisify(execFile)
-const { NODE_OPTIONS: _tapsOwn, ...ENV } = process.env
-const missing = ['nc', 'curl', 'python3', 'sh'].filter((tool) => spawnSync('which', [tool]).status !== 0)
+const TRANSPORTS = { http: 'HTTP', websocket: 'WebSocket', tcp: 'TCP', udp: 'UDP' }
 
-interface Step { readonly command: string, readonly output: string }
+t.test('default ports and names are unique', async (t) => {
+  const ports = [...rawServices.flatMap(({ transport, ports }) => ports.map((port) => `${transport} ${port}`)), 'tcp 5001']
+  t.same(ports, [...new Set(ports)])
+  const names = [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP].map(({ name }) => name)
+  t.same(names, [...new Set(names)])
+})
 
-/** The commands of every `console` block, each with the lines that follow it. */
-function transcript (name: string): Step[] {
-  const blocks = [...read(name).matchAll(/```console\n([\s\S]*?)```/g)].map(([, block = '']) => block)
-  return blocks.flatMap((block) => block.split(/^\$ /m).slice(1).map((step) => {
-    const [command = '', ...output] = step.split('\n')
-    return { command, output: output.join('\n') }
-  }))
-}
+t.test('every raw service has a setting, and nothing else has a port', async (t) => {
+  const variables = Object.keys(settings).filter((name) => name.endsWith('_PORT'))
+  t.same(variables.sort(), ['HTTP_PORT', ...rawServices.map(({ name }) => portVariable(name))].sort())
+})
 
-/** Default ports become those of the server under test: in the command and in what is expected of it. */
-function onFreePorts (text: string, defaults: ReadonlyMap<string, number>): string {
-  return text.replace(/\b\d{4,5}\b/g, (port) => {
-    const isUdp = /nc -u|oneloop udp|^Sent '/.test(text)
-    return String(defaults.get(`${isUdp ? 'udp' : 'tcp'} ${port}`) ?? port)
-  })
-}
+t.test('every endpoint is in the API, on the page, in the README and in docs/protocols.md', async (t) => {
+  const { app } = await serverFor(t)
+  const rows = (await app.inject('/api/services')).json() as { name: string, port: number }[]
+  const page = (await app.inject('/')).body
+  const readme = read('README.md')
+  const protocols = read('docs/protocols.md')
+  for (const { name, transport, port, summary, path } of app.endpoints) {
+    t.ok(rows.some((row) => row.name === name && row.port === port), `${name} is in the API`)
+    t.match(page, new RegExp(`<th scope="row">${name}</th>\\s*<td><span class="protocol ${transport}">${TRANSPORTS[transport]}</span></td>\\s*<td class="address">127\\.0\\.0\\.1:${port}${path ?? ''}</td>\\s*<td><span class="state open">open</span>`))
+    const ports = path ? `5001 \`${path}\`` : transport === 'http' ? '5001' : rawServices.find((service) => service.name === name)?.ports.join(', ')
+    t.ok(readme.includes(`| \`${name}\` | ${TRANSPORTS[transport]} | ${ports} | ${summary} |`), `${name} is in the README's table`)
+    t.ok(protocols.includes(`## ${name}\n`), `${name} has a section in docs/protocols.md`)
+  }
+  t.equal(rows.length, app.endpoints.length)
+})
 
-/** Times, durations, rates and column widths, which differ from run to run. */
-function normal (text: string): string {
-  return text
-    .replace(/[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}/g, 'TIME')
-    .replace(/^0000000 .*$/gm, 'TIME IN OCTAL')
-    .replace(/in \d+\.\d+ s: [\d.]+ \w+\/s/g, 'RATE')
-    .replace(/[\d.]+ ms$/gm, 'MS')
-    .replace(/\r/g, '')
-    .replace(/ +/g, ' ')
-    .trimEnd()
-}
+t.test('every service has an example: something to send, or an answer to expect, or both', async (t) => {
+  for (const { name, example } of [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP]) t.ok(example.answer ?? example.send, name)
+})
 
-for (const name of ['README.md', 'docs/protocols.md']) {
-  t.test(`the transcripts of ${name}`, { skip: missing.length > 0 && `without ${missing.join(', ')}` }, async (t) => {
-    const server = await serverFor(t, { PROFILE: 'bench' })
-    const defaults = new Map<string, number>()
-    const config = loadConfig()
-    for (const [service, { ports }] of Object.entries(config.ports)) {
-      const endpoints = server.app.endpoints.filter((one) => one.name === service)
-      for (const [index, port] of ports.entries()) defaults.set(`${endpoints[index]?.transport === 'udp' ? 'udp' : 'tcp'} ${port}`, endpoints[index]?.port ?? 0)
+t.test('every port is exposed by the image and published by compose.yaml', async (t) => {
+  const dockerfile = read('Dockerfile')
+  const compose = read('compose.yaml')
+  for (const { name, transport, ports } of [{ name: 'http', transport: 'tcp', ports: [5001] }, ...rawServices]) {
+    for (const port of ports) {
+      t.match(dockerfile, new RegExp(`^EXPOSE .*\\b${port}${transport === 'udp' ? '/udp' : '(?!/udp)'}\\b`, 'm'), `${name} is exposed`)
+      t.match(compose, new RegExp(`"${port}:${port}${transport === 'udp' ? '/udp' : '(/tcp)?'}"`), `${name} is published`)
     }
-    // The clients read their ports from the same variables as the server.
-    const env = Object.fromEntries(Object.entries(config.ports).map(([service, { variable }]) =>
-      [variable, server.app.endpoints.filter((one) => one.name === service).map(({ port }) => port).join(',')]))
-    const steps = transcript(name)
-    t.ok(steps.length > 5)
-    for (const { command, output } of steps) {
-      const line = onFreePorts(command, defaults).replaceAll('npx oneloop', `'${process.execPath}' dist/cli.js`)
-      const { stdout } = await run('sh', ['-c', line], { cwd: ROOT, env: { ...ENV, ...env } }).catch((error: { stdout: string, stderr: string }) => ({ stdout: error.stdout + error.stderr }))
-      const expected = command.endsWith('check')
-        ? output.split('\n').map((row) => onFreePorts(/ udp /.test(row) ? `Sent '${row}` : row, defaults).replace(/^Sent '/, '')).join('\n')
-        : onFreePorts(output, defaults)
-      t.equal(normal(stdout), normal(expected), command)
-    }
-  })
-}
+  }
+})
 
 t.test('the start table of the README is the real one', async (t) => {
   const app = await buildApp(loadConfig(), createLogger('silent', false))

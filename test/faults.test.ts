@@ -1,23 +1,23 @@
 /** Faults: clients that reset or vanish, a process that is stopped, short of descriptors, failing or told to end, and datagrams that answer each other. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { Agent, get as httpGet } from 'node:http'
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import type { WebSocket } from 'ws'
-import type { Target } from '../src/shared/address.ts'
 import { buildApp } from '../src/app.ts'
 import { get } from '../src/clients/http.ts'
-import { ask as askTcp } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
-import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config/config.ts'
+import { answersAll, closeAll, countAnswered, isAnswered, rawSocket } from './clients.ts'
 import { frame } from './corpus-websocket.ts'
-import { connect, ENV, FREE_PORTS, handshake, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, type LogLine, type Served } from './support.ts'
+import { connect, ENV, FREE_PORTS, handshake, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until, without, type LogLine } from './support.ts'
+import { vanishes, type Way } from './vanishing.ts'
 
 const MIB = 1_048_576
 const options = { timeoutMs: TIMEOUT_MS }
@@ -28,32 +28,12 @@ const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.re
 /** The first five bytes of "Hello" in one masked frame (RFC 6455, section 5.7). */
 const HALF_FRAME = Buffer.from('818537fa21', 'hex')
 
-type Find = (name: string) => Target
-
-/** One fresh client of each protocol gets its answer. */
-async function answersAll (t: Test, target: Find, when: string): Promise<void> {
-  const text = Buffer.from('Hello')
-  const answers = await Promise.all([
-    get(target('http'), '/healthz', TIMEOUT_MS).then(({ status }) => String(status)),
-    askWebSocket({ ...target('http'), path: '/ws/echo' }, text, options).then(({ data }) => String(data)),
-    askTcp(target('echo'), { send: text, ...options }).then(String),
-    sendDatagram(target('udp-echo'), text, options).then(String)
-  ])
-  t.same(answers, ['200', 'Hello', 'Hello', 'Hello'], `all four protocols answer ${when}`)
-}
-
 const write = (socket: Socket, data: Uint8Array | string) => new Promise((resolve) => { socket.write(data, resolve) })
-const rawSocket = (socket: WebSocket) => (socket as unknown as { _socket: Socket })._socket
-/** Of tests that wait more than they work: side by side. */
+/** Tests that wait more than they work run side by side. */
 const waiting = { buffered: true }
 t.jobs = 4
 
 const isError = ({ level }: { level?: unknown }) => Number(level) >= 50
-
-/** An optional tool: its tests are skipped where it is missing, but not in CI. */
-function has (program: string, ...args: string[]): boolean {
-  return process.env.CI !== undefined || spawnSync(program, args).status === 0
-}
 
 t.test('an RST', async (t) => {
   for (const hook of ['onRequest', 'preValidation'] as const) {
@@ -195,95 +175,14 @@ t.test('an RST', async (t) => {
   })
 })
 
-/** `ip` commands, one a line; false where one fails. */
-const ip = (commands: string) => commands.trim().split('\n').every((line) => spawnSync('ip', line.trim().split(' ')).status === 0)
-
-interface Way {
-  /** What goes before the client's command. */
-  readonly prefix: readonly string[]
-  readonly host: string
-  vanish (child: ChildProcess): void
-  /** The next client can be there. */
-  restore (): void
-}
-
 /** A client's process is stopped: its kernel still acknowledges, and nothing else comes from it, no FIN and no RST. */
 const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') }, restore: () => {} }
 
-/** A client's machine is cut off: not even an acknowledgement comes from it. Undefined where no network may be made. */
-function cutOff (t: Test): Way | undefined {
-  const name = `oneloop${process.pid}`
-  // RFC 2544's addresses: nobody else's.
-  const subnet = `198.18.${(process.pid >> 6) & 255}`
-  const first = (process.pid & 63) * 4
-  if (!ip(`netns add ${name}`)) return
-  // Its connections outlive the namespace, and its half of the wire with them.
-  t.teardown(() => { ip(`link del ${name}`); ip(`netns del ${name}`) })
-  const isMade = ip(`
-    link add ${name} type veth peer name inside netns ${name}
-    addr add ${subnet}.${first + 1}/30 dev ${name}
-    link set ${name} up
-    -n ${name} addr add ${subnet}.${first + 2}/30 dev inside
-    -n ${name} link set inside up`)
-  if (!isMade) return
-  return {
-    prefix: ['ip', 'netns', 'exec', name],
-    host: `${subnet}.${first + 1}`,
-    vanish: () => { ip(`-n ${name} link set inside down`) },
-    restore: () => { ip(`-n ${name} link set inside up`) }
-  }
-}
+t.test('a client that stands still without a FIN or an RST', waiting, (t) => vanishes(t, stopped))
 
-for (const [title, make] of [['stands still', () => stopped], ['is cut off', cutOff]] as const) {
-  t.test(`a client that ${title} without a FIN or an RST`, waiting, async (t) => {
-    const way = make(t)
-    if (!way) {
-      t.pass('no right to make a network namespace', { skip: true })
-      return
-    }
-    /** A client in a process of its own, in the middle of a conversation of every kind. */
-    const open = async (target: Find) => {
-      const [command = '', ...args] = [...way.prefix, process.execPath, 'test/vanishing-client.js', way.host, target('http').port, target('echo').port].map(String)
-      const child = spawn(command, args, { cwd: ROOT, env: ENV, stdio: ['ignore', 'pipe', 'inherit'] })
-      t.teardown(() => { child.kill('SIGKILL') })
-      await once(child.stdout, 'data')
-      return child
-    }
-
-    await t.test('is ended by the time limits', async (t) => {
-      t.teardown(() => way.restore())
-      const { app, endpoint, target, log } = await serverFor(t, {
-        HOST: way.host,
-        WS_PING_MS: '500',
-        TCP_IDLE_MS: '1000',
-        HTTP_HEADERS_MS: '500',
-        HTTP_REQUEST_MS: '1000',
-        HTTP_IDLE_MS: '1000',
-        HTTP_KEEP_ALIVE_MS: '500'
-      })
-      const child = await open(target)
-      t.equal(endpoint('ws-echo').open, 1, 'it answers its pings')
-      way.vanish(child)
-      await until(() => app.endpoints.every(({ open }) => open === 0), 'all its connections are ended')
-      const reasons = log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
-      t.same(reasons.filter((reason) => /^(echo|ws)/.test(reason)).sort(), ['echo: idle: TCP_IDLE_MS', 'echo: idle: TCP_IDLE_MS', 'ws-echo: no pong: WS_PING_MS'])
-      t.notOk(log.some(isError), 'nothing is logged as an error')
-    })
-
-    await t.test('does not hold a drain', async (t) => {
-      const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '500', DRAIN_MS: '5000' })
-      const child = await open(target)
-      way.vanish(child)
-      const started = performance.now()
-      await app.close()
-      t.ok(performance.now() - started < 5000, 'closed within DRAIN_MS')
-    })
-  })
-}
-
-t.test('a server that is stopped for 10 s and goes on loses nobody, answers everything, and drains', { ...waiting, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
-  const PAUSE_MS = 10_000
-  const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '8000', WS_PING_MS: '4000' })
+t.test('a server that is stopped for longer than its limits and goes on loses nobody, answers everything, and drains', { ...waiting, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+  const PAUSE_MS = 6000
+  const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '5000', WS_PING_MS: '2500' })
   const at = { ...target('http'), path: '/ws/echo' }
   let ended = 0
   const hasEnded = () => { ended++ }
@@ -373,29 +272,10 @@ t.test('an error that nobody caught', waiting, async (t) => {
   }
 })
 
-/** Whether a client is answered: false where it is closed instead. */
-function isAnswered (socket: Socket): Promise<boolean> {
-  return new Promise((resolve) => { socket.once('data', () => resolve(true)).once('close', () => resolve(false)) })
-}
-
-/** How many of so many clients at once are answered. The others are closed: none is left waiting. */
-async function countAnswered (target: Target, clients: number): Promise<{ answered: number, sockets: Socket[] }> {
-  const sockets: Socket[] = []
-  const answers = await Promise.all(Array.from({ length: clients }, async () => {
-    const socket = await connect(target)
-    sockets.push(socket)
-    socket.write('x')
-    return await isAnswered(socket)
-  }))
-  return { answered: answers.filter(Boolean).length, sockets }
-}
-
-const closeAll = (sockets: Iterable<Socket>) => { for (const socket of sockets) socket.destroy() }
-
-t.test('without descriptors', async (t) => {
+t.test('without descriptors', waiting, async (t) => {
   const CLIENTS = 60
 
-  await t.test('clients are dropped, and served again once there are some', { skip: !has('prlimit', '--version') && 'without prlimit' }, async (t) => {
+  await t.test('clients are dropped, and served again once there are some', { skip: without('prlimit') }, async (t) => {
     const { pid, lines, target } = await serve(t)
     const limitFiles = (count: number) => t.equal(spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`]).status, 0)
     const old = await connect(target('echo'))
@@ -443,112 +323,7 @@ t.test('without descriptors', async (t) => {
   })
 })
 
-/** The kernel's number of the server's end of a client's connection. */
-function inodeOf (socket: Socket): string {
-  const hex = (port?: number) => `:${(port ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
-  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/ +/))
-  return rows.find(([, local, remote]) => local?.endsWith(hex(socket.remotePort)) && remote?.endsWith(hex(socket.localPort)))?.[9] ?? ''
-}
-
-interface Fault {
-  /** How often it struck. */
-  readonly count: number
-  end (): Promise<unknown>
-}
-
-/** Makes system calls of the server's one loop fail, until it is ended; undefined where nobody may trace it. */
-async function inject (t: Test, { pid }: Served, calls: string, fault: string, socket?: Socket): Promise<Fault | undefined> {
-  const path = socket ? ['-P', `socket:[${inodeOf(socket)}]`] : []
-  const child = spawn('strace', ['-p', String(pid), ...path, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}`], { stdio: ['ignore', 'ignore', 'pipe'] })
-  t.teardown(() => { child.kill('SIGKILL') })
-  const closed = once(child, 'close')
-  let output = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => { output += text })
-  await Promise.race([closed, until(() => /attached/.test(output), 'strace attaches')])
-  if (child.exitCode !== null) {
-    if (process.env.CI !== undefined) throw new Error(output)
-    t.pass(output.trim(), { skip: true })
-    return
-  }
-  return {
-    get count () { return output.split('(INJECTED)').length - 1 },
-    async end () {
-      child.kill('SIGINT')
-      await closed
-    }
-  }
-}
-
-t.test('when a system call fails', { skip: !has('strace', '--version') && 'without strace' }, async (t) => {
-  const server = await serve(t)
-  const { lines, target } = server
-
-  for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'ECONNABORTED']) {
-    await t.test(`accept4 with ${error}: everybody is served afterwards`, async (t) => {
-      const fault = await inject(t, server, 'accept4', `error=${error}:when=1..20`)
-      if (!fault) return
-      const { sockets } = await countAnswered(target('echo'), 3)
-      t.ok(fault.count > 0, `it failed ${fault.count} times`)
-      await fault.end()
-      await answersAll(t, target, 'afterwards')
-      closeAll(sockets)
-    })
-  }
-
-  await t.test('sendmsg with EPERM: the answer is lost, and told of', async (t) => {
-    const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=EPERM:when=1')
-    if (!fault) return
-    await sendDatagram(target('udp-echo'), Buffer.from('lost'), { ...options, isAnswered: false })
-    await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'the answer was not sent'), 'it is told of')
-    t.equal(fault.count, 1)
-    await fault.end()
-    t.match((await get(target('http'), '/metrics', TIMEOUT_MS)).body, /^oneloop_errors_total\{service="udp-echo",kind="EPERM"\} 1$/m)
-    await answersAll(t, target, 'afterwards')
-  })
-
-  await t.test('sendmsg with ENOBUFS: the answer comes later', async (t) => {
-    const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=ENOBUFS:when=1..3')
-    if (!fault) return
-    t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('later'), options)), 'later')
-    t.ok(fault.count > 0, `it failed ${fault.count} times`)
-    await fault.end()
-    await answersAll(t, target, 'afterwards')
-  })
-
-  for (const [service, error] of [['echo', 'ECONNRESET'], ['echo', 'EPIPE'], ['http', 'EPIPE'], ['ws-echo', 'ECONNRESET'], ['ws-echo', 'EPIPE']] as const) {
-    await t.test(`write to a client of ${service} with ${error}: that client is ended, and nobody else`, async (t) => {
-      const other = await connect(target('echo'))
-      const text = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
-      const webSocket = service === 'ws-echo' ? await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options) : undefined
-      const socket = webSocket ? rawSocket(webSocket) : await connect(target(service))
-      // Accepted, so that the descriptor to watch is there.
-      if (!webSocket) {
-        socket.write(text)
-        await once(socket, 'data')
-      }
-      const peer = `127.0.0.1:${socket.localPort}`
-      const fault = await inject(t, server, 'write,writev', `error=${error}:when=1`, socket)
-      if (!fault) return
-      const closed = once(socket, 'close')
-      if (webSocket) webSocket.send('x')
-      else socket.write(text)
-      await closed
-      const end = () => lines.find((line) => line.peer === peer && line.service === service && line.msg === 'connection closed')
-      await until(() => end() !== undefined, 'its end is told of')
-      t.match(end(), { reason: /^reset by client$|^close code 1006$/ })
-      t.equal(fault.count, 1)
-      await fault.end()
-      other.write('x')
-      t.ok(await isAnswered(other), 'another client is served on')
-      other.destroy()
-      await answersAll(t, target, 'afterwards')
-    })
-  }
-
-  t.equal(server.child.exitCode, null)
-})
-
-t.test('a log whose reader has gone stops nothing', async (t) => {
+t.test('a log whose reader has gone stops nothing', waiting, async (t) => {
   const { child, target } = await serve(t, { LOG_LEVEL: 'debug' })
   child.stdout?.destroy()
   await answersAll(t, target, 'with nobody to write to')
@@ -580,7 +355,7 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
   t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${kept} lines of ${bytes} bytes`)
 })
 
-t.test('lines that come while others are being written are written, too', async (t) => {
+t.test('lines that come while others are being written are written, too', waiting, async (t) => {
   // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
   const script = (end: string) => `
     const { createLogger } = await import('./dist/log/logger.js')
@@ -600,7 +375,7 @@ t.test('lines that come while others are being written are written, too', async 
   }
 })
 
-t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', async (t) => {
+t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', waiting, async (t) => {
   const DRAIN_MS = 8000
   const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', HTTP_MAX_PIPELINED: '60', UDP_RATE: '1000', UDP_BURST: '1000' })
   const sockets: Socket[] = []
@@ -666,7 +441,7 @@ async function bindUdp (t: Test, port = 0): Promise<UdpSocket | undefined> {
   return isBound ? socket : undefined
 }
 
-t.test('datagrams', async (t) => {
+t.test('datagrams', waiting, async (t) => {
   const BURST = 20
 
   await t.test('an echo service elsewhere and ours do not answer each other for ever', async (t) => {
@@ -713,22 +488,22 @@ t.test('datagrams', async (t) => {
     first.child.kill('SIGKILL')
   })
 
-  for (const port of [7, 19, 53]) {
-    await t.test(`from port ${port} get no answer, and are counted`, async (t) => {
-      const { target, endpoint } = await serverFor(t)
-      const socket = await bindUdp(t, port)
-      if (!socket) {
-        t.pass(`port ${port} cannot be had here`, { skip: true })
-        return
-      }
-      let answers = 0
+  await t.test('from echo, chargen and DNS get no answer, and are counted', async (t) => {
+    const { target, endpoint } = await serverFor(t)
+    const sockets = (await Promise.all([7, 19, 53].map((port) => bindUdp(t, port)))).filter((socket) => socket !== undefined)
+    if (sockets.length === 0) {
+      t.pass('ports 7, 19 and 53 cannot be had here', { skip: true })
+      return
+    }
+    let answers = 0
+    for (const socket of sockets) {
       socket.on('message', () => { answers++ })
-      for (let i = 0; i < 3; i++) socket.send('Hello', target('udp-echo').port, '127.0.0.1')
-      await until(() => endpoint('udp-echo').refused === 3, 'they are counted')
-      t.equal(endpoint('udp-echo').bytesOut, 0)
-      t.equal(answers, 0)
-    })
-  }
+      socket.send('Hello', target('udp-echo').port, '127.0.0.1')
+    }
+    await until(() => endpoint('udp-echo').refused === sockets.length, 'they are counted')
+    t.equal(endpoint('udp-echo').bytesOut, 0)
+    t.equal(answers, 0)
+  })
 
   await t.test('get one answer at most, and none that is larger', async (t) => {
     const { target, endpoint } = await serverFor(t, { UDP_BURST: '100' })

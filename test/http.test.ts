@@ -1,6 +1,6 @@
 /** What every HTTP answer has, however it is sent; and that what is made late is made all the same. */
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, request, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import helmet from 'helmet'
@@ -123,4 +123,87 @@ t.test('the log has no work with lines below its level', (t) => {
     t.equal(log.unlogged, 0, 'nothing was left out')
   }
   t.end()
+})
+
+t.test('HTTP', async (t) => {
+  const { app, target, endpoint } = await serverFor(t)
+  const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+
+  await t.test('the page has its title, its heading and a row with a line to paste for each service', async (t) => {
+    const { body, headers } = await app.inject({ url: '/', headers: html })
+    t.match(headers['content-type'], /^text\/html/)
+    t.match(body, '<title>Tornado Framework</title>')
+    t.match(body, '<h1>Welcome to the Tornado framework</h1>')
+    t.match(body, `printf %s &#39;Hello, world&#39; | nc -N 127.0.0.1 ${endpoint('echo').port}`)
+    t.match(body, `nc -N 127.0.0.1 ${endpoint('time').port} &lt;/dev/null`)
+    t.notMatch(body, /<script(?! type="module" src="\/assets\/page\.js"><\/script>)|<style|style="|\son\w+="/, 'nothing inline')
+  })
+
+  await t.test('every answer has a strict Content-Security-Policy and its companions', async (t) => {
+    for (const url of ['/', '/healthz', '/nothing', '/assets/style.css']) {
+      const { headers } = await app.inject(url)
+      t.equal(headers['content-security-policy'], "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'")
+      t.equal(headers['x-content-type-options'], 'nosniff')
+      t.equal(headers['x-frame-options'], 'SAMEORIGIN')
+    }
+  })
+
+  await t.test('404 and 405 come as JSON or as HTML, as the client accepts', async (t) => {
+    const missing = await app.inject('/nothing?at=all')
+    t.equal(missing.statusCode, 404)
+    t.same(missing.json(), { statusCode: 404, error: 'Not Found', code: 'ERR_NOT_FOUND', message: 'There is nothing at /nothing' })
+    const socket = await connect(target('http'))
+    socket.write('GET /<b> HTTP/1.1\r\nHost: oneloop\r\nAccept: text/html\r\nConnection: close\r\n\r\n')
+    const page = String(await readAll(socket))
+    t.match(page, /^HTTP\/1\.1 404 Not Found\r\n[^]*content-type: text\/html/)
+    t.match(page, 'There is nothing at /&lt;b&gt;')
+    for (const url of ['/', '/healthz', '/assets/style.css']) {
+      const wrong = await app.inject({ method: 'POST', url })
+      t.equal(wrong.statusCode, 405, url)
+      t.equal(wrong.headers.allow, 'GET, HEAD, OPTIONS')
+      t.match(wrong.json(), { code: 'ERR_METHOD_NOT_ALLOWED' })
+      t.match((await app.inject({ method: 'POST', url, headers: html })).body, '<h1>405 Method Not Allowed</h1>')
+    }
+    t.equal(missing.headers.vary, 'accept')
+  })
+
+  await t.test('/api/services has the fields that it promises', async (t) => {
+    const rows = (await app.inject('/api/services')).json() as { name: string }[]
+    t.match(rows.find(({ name }) => name === 'echo'), {
+      name: 'echo', transport: 'tcp', address: '127.0.0.1', port: Number, state: 'open', open: 0, total: 0, bytesIn: 0, bytesOut: 0, refused: 0
+    })
+    t.match(rows.find(({ name }) => name === 'ws-echo'), { transport: 'websocket', path: '/ws/echo', port: endpoint('http').port })
+  })
+
+  await t.test('where it listens on all addresses, the lines to paste have the visitor\'s own name for it, if that is a name', async (t) => {
+    const { app } = await serverFor(t, { HOST: '::' })
+    const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
+    t.match(await page('lab.example:5001'), /nc lab\.example \d+/)
+    t.match(await page('[::1]:5001'), /nc ::1 \d+/)
+    for (const evil of ['x;reboot', '$(reboot)', '-e', 'a b', '"><script>']) t.match(await page(evil), /nc 127\.0\.0\.1 \d+/, evil)
+  })
+})
+
+t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_MS', async (t) => {
+  // Of the bench's limits on requests, so that no other ends it.
+  const { target, endpoint, log } = await serverFor(t, { PROFILE: 'bench', HTTP_IDLE_MS: '300' })
+  const socket = await connect(target('http'))
+  socket.pause()
+  // Far more answers than the buffers hold.
+  socket.write('GET /assets/style.css HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(21_000))
+  await until(() => endpoint('http').open === 1, 'it is in')
+  await until(() => endpoint('http').open === 0, 'it is ended')
+  t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'idle: HTTP_IDLE_MS' })
+  socket.destroy()
+})
+
+t.test('a request under way is logged with its connection', async (t) => {
+  const { target, log } = await serverFor(t)
+  const sent = request({ ...target('http'), path: `/${'x'.repeat(1000)}\u007f`.replace('\u007f', '%1b') }).end()
+  const [response] = await once(sent, 'response')
+  response.resume()
+  await once(response, 'end')
+  const line = log.find(({ msg }) => msg === 'request')
+  t.match(line, { service: 'http', connection: 1, method: 'GET', status: 404 })
+  t.ok(String(line?.url).length <= 257, 'and bounded')
 })

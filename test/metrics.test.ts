@@ -1,16 +1,12 @@
 /** `/metrics`: what Prometheus reads, that it counts what happened, and that no stranger can make it grow. */
-import { spawn, spawnSync } from 'node:child_process'
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import t from 'tap'
 import { get } from '../src/clients/http.ts'
-import { ask } from '../src/clients/tcp.ts'
-import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
+import { happenings } from './happenings.ts'
+import { serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
-const hasPromtool = spawnSync('promtool', ['--version']).status === 0
 
 /** The samples by name and labels, as they are written: `oneloop_refused_total{service="echo",reason="…"}`. */
 async function samples ({ target }: TestServer): Promise<Map<string, number>> {
@@ -20,26 +16,6 @@ async function samples ({ target }: TestServer): Promise<Map<string, number>> {
     const [, name = '', value] = /^(.*) (\S+)$/.exec(line) ?? []
     return [name, Number(value)]
   }))
-}
-
-/** Something of everything: served, refused, broken, crossed. */
-async function happenings (server: TestServer): Promise<void> {
-  const { target, endpoint } = server
-  await ask(target('echo'), { send: Buffer.from('abc'), ...options })
-  await sendDatagram(target('udp-echo'), Buffer.from('abc'), options)
-  const sender = createSocket('udp4')
-  sender.send(Buffer.alloc(1473), target('udp-echo').port, '127.0.0.1')
-  await until(() => endpoint('udp-echo').refused === 1, 'a datagram is refused')
-  sender.close()
-  const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
-  socket.send('x'.repeat(1_048_577))
-  await once(socket, 'close')
-  const reset = await connect(target('sink'))
-  reset.write('x')
-  await until(() => endpoint('sink').bytesIn === 1, 'it is in')
-  reset.resetAndDestroy()
-  await get(target('http'), '/nothing', TIMEOUT_MS)
-  await until(() => endpoint('sink').open === 0 && endpoint('http').open === 0, 'all are gone')
 }
 
 t.test('counts what happened, by service, reason, limit and kind', async (t) => {
@@ -92,18 +68,4 @@ t.test('what strangers send never becomes a label', async (t) => {
   t.same(await names(), before)
   const { body } = await get(server.target('http'), '/metrics', TIMEOUT_MS)
   t.notMatch(body, /127\.0\.0\.1|::1/, 'no address is told')
-})
-
-t.test('promtool finds nothing to say about it', { skip: !hasPromtool && !process.env.CI && 'without promtool' }, async (t) => {
-  const server = await serverFor(t)
-  await happenings(server)
-  const response = await fetch(`http://127.0.0.1:${server.target('http').port}/metrics`)
-  t.match(response.headers.get('content-type'), 'text/plain; version=0.0.4')
-  const promtool = spawn('promtool', ['check', 'metrics'])
-  let said = ''
-  for (const stream of [promtool.stdout, promtool.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { said += text })
-  promtool.stdin.end(await response.text())
-  const [code] = await once(promtool, 'close')
-  t.equal(said, '')
-  t.equal(code, 0)
 })

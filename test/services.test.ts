@@ -2,16 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { request } from 'node:http'
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
-import { formatAddress, parseTarget, unmapped } from '../src/shared/address.ts'
-import { formatBytes, parseBytes } from '../src/shared/bytes.ts'
 import { ask, exchange } from '../src/clients/tcp.ts'
 import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { ctime, ctimeNow } from '../src/shared/ctime.ts'
 import type { Endpoint } from '../src/traffic/endpoint.ts'
 import { Feed } from '../src/traffic/feed.ts'
 import type { FeedEvent } from '../src/shared/messages.ts'
@@ -21,41 +17,11 @@ import { wsEcho } from '../src/routes/ws-echo.ts'
 import { wsFeed } from '../src/routes/ws-feed.ts'
 import { wsTime } from '../src/routes/ws-time.ts'
 import { defineTcpService, defineUdpService, type WebSocketClient, type WebSocketService } from '../src/service.ts'
+import { rawSocket } from './clients.ts'
 import { appOf, connect, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 const MIB = 1_048_576
-
-t.test('ctime is that of C', async (t) => {
-  t.equal(ctime(new Date(2014, 0, 29, 19, 14, 15)), 'Wed Jan 29 19:14:15 2014')
-  t.equal(ctime(new Date(2014, 1, 1, 0, 0, 0)), 'Sat Feb  1 00:00:00 2014')
-  let now = new Date(2014, 0, 29, 19, 14, 15).getTime()
-  t.intercept(Date, 'now', { value: () => now })
-  t.equal(ctimeNow(), 'Wed Jan 29 19:14:15 2014')
-  now += 999
-  t.equal(ctimeNow(), 'Wed Jan 29 19:14:15 2014')
-  now++
-  t.equal(ctimeNow(), 'Wed Jan 29 19:14:16 2014')
-})
-
-t.test('addresses and sizes are read as people write them', async (t) => {
-  const defaults = { host: '127.0.0.1', port: 9999 }
-  t.same(parseTarget('example.org', defaults), { host: 'example.org', port: 9999 })
-  t.same(parseTarget('example.org:80', defaults), { host: 'example.org', port: 80 })
-  t.same(parseTarget(':80', defaults), { host: '127.0.0.1', port: 80 })
-  t.same(parseTarget('::1', defaults), { host: '::1', port: 9999 })
-  t.same(parseTarget('[::1]', defaults), { host: '::1', port: 9999 })
-  t.same(parseTarget('[::1]:80', defaults), { host: '::1', port: 80 })
-  for (const bad of ['', 'a:b', 'a:0', 'a:65536', 'http://a', '[a]:80', 'a b', 'a:1:2', '[::1']) t.throws(() => parseTarget(bad, defaults), RangeError, bad)
-  t.equal(formatAddress('::1', 80), '[::1]:80')
-  t.equal(unmapped('::ffff:10.0.0.1'), '10.0.0.1')
-  t.equal(unmapped('::ffff:1'), '::ffff:1')
-  t.equal(parseBytes('130MiB'), 136_314_880)
-  t.equal(parseBytes('1.5 kB'), 1500)
-  t.equal(parseBytes('7'), 7)
-  for (const bad of ['', 'MiB', '-1', '1XiB', '1e9', '99999999GiB']) t.throws(() => parseBytes(bad), RangeError, bad)
-  t.equal(formatBytes(136_314_880), '130 MiB')
-})
 
 t.test('a stranger\'s text cannot write to a terminal or a log line', async (t) => {
   t.equal(printable('a\u001b[2Jb\r\n\u202ec\u0085'), 'a\\u001b[2Jb\\u000d\\u000a\\u202ec\\u0085')
@@ -133,13 +99,6 @@ t.test('/ws/echo', async (t) => {
     none.close()
   })
 
-  await t.test('refuses a message above 1 MiB with 1009', async (t) => {
-    const socket = await connectWebSocket(at, options)
-    socket.send(Buffer.alloc(1_048_577))
-    t.equal((await once(socket, 'close'))[0], 1009)
-    await until(() => log.some(({ reason }) => reason === 'WS_MAX_MESSAGE_BYTES'), 'the reason is logged')
-  })
-
   await t.test('answers a request without an upgrade with 426', async (t) => {
     const response = await fetch(`http://127.0.0.1:${at.port}/ws/echo`)
     t.equal(response.status, 426)
@@ -174,12 +133,6 @@ t.test('/ws/echo', async (t) => {
     socket.close()
   })
 
-  await t.test('refuses a message in more than 1,024 fragments', async (t) => {
-    const socket = await connectWebSocket(at, options)
-    const closed = once(socket, 'close')
-    for (let i = 0; i < 1026; i++) socket.send('x', { fin: false })
-    t.equal((await closed)[0], 1008)
-  })
 })
 
 t.test('a WebSocket client that is silent from one ping to the next is ended; one that answers stays', async (t) => {
@@ -188,7 +141,7 @@ t.test('a WebSocket client that is silent from one ping to the next is ended; on
   const answering = await connectWebSocket(at, options)
   const silent = await connectWebSocket(at, options)
   // A frame of 1 MiB that never ends: no pong can follow it.
-  ;(silent as unknown as { _socket: NodeJS.WritableStream })._socket.write(Buffer.from('82ff000000000010000000000000', 'hex'))
+  rawSocket(silent).write(Buffer.from('82ff000000000010000000000000', 'hex'))
   await once(silent, 'close')
   t.equal(answering.readyState, WebSocket.OPEN)
   await until(() => log.some(({ reason }) => reason === 'no pong: WS_PING_MS'), 'the reason is logged')
@@ -216,10 +169,11 @@ t.test('/ws/time runs one timer for all clients, and none without', async (t) =>
 
 t.test('/ws/time skips a client that is behind', async (t) => {
   const sent: Record<string, number> = { quick: 0, slow: 0 }
-  const client = (name: string, isBehind: boolean): WebSocketClient =>
-    ({ remote: { address: '127.0.0.1', port: 1 }, isBehind, close () {}, send () { sent[name] = (sent[name] ?? 0) + 1 } })
+  const client = (name: string) => ({ remote: { address: '127.0.0.1', port: 1 }, isBehind: false, close () {}, send () { sent[name] = (sent[name] ?? 0) + 1 } })
   const service = wsTime()
-  const receivers = [service.onConnection(client('quick', false)), service.onConnection(client('slow', true))]
+  const slow = client('slow')
+  const receivers = [service.onConnection(client('quick')), service.onConnection(slow)]
+  slow.isBehind = true
   t.teardown(() => { for (const receiver of receivers) if (typeof receiver === 'object') receiver.close?.() })
   await until(() => sent.quick === 3, 'two ticks')
   t.equal(sent.slow, 1, 'it got the first line only')
@@ -303,114 +257,6 @@ function perTurn () {
   return counted
 }
 
-t.test('HTTP', async (t) => {
-  const { app, target, endpoint } = await serverFor(t)
-  const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
-
-  await t.test('the page has its title, its heading and a row with a line to paste for each service', async (t) => {
-    const { body, headers } = await app.inject({ url: '/', headers: html })
-    t.match(headers['content-type'], /^text\/html/)
-    t.match(body, '<title>Tornado Framework</title>')
-    t.match(body, '<h1>Welcome to the Tornado framework</h1>')
-    t.match(body, `printf %s &#39;Hello, world&#39; | nc -N 127.0.0.1 ${endpoint('echo').port}`)
-    t.match(body, `nc -N 127.0.0.1 ${endpoint('time').port} &lt;/dev/null`)
-    t.notMatch(body, /<script(?! type="module" src="\/assets\/page\.js"><\/script>)|<style|style="|\son\w+="/, 'nothing inline')
-  })
-
-  await t.test('every answer has a strict Content-Security-Policy and its companions', async (t) => {
-    for (const url of ['/', '/healthz', '/nothing', '/assets/style.css']) {
-      const { headers } = await app.inject(url)
-      t.equal(headers['content-security-policy'], "default-src 'none';script-src 'self';style-src 'self';img-src 'self';connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'")
-      t.equal(headers['x-content-type-options'], 'nosniff')
-      t.equal(headers['x-frame-options'], 'SAMEORIGIN')
-    }
-  })
-
-  await t.test('404 and 405 come as JSON or as HTML, as the client accepts', async (t) => {
-    const missing = await app.inject('/nothing?at=all')
-    t.equal(missing.statusCode, 404)
-    t.same(missing.json(), { statusCode: 404, error: 'Not Found', code: 'ERR_NOT_FOUND', message: 'There is nothing at /nothing' })
-    const socket = await connect(target('http'))
-    socket.write('GET /<b> HTTP/1.1\r\nHost: oneloop\r\nAccept: text/html\r\nConnection: close\r\n\r\n')
-    const page = String(await readAll(socket))
-    t.match(page, /^HTTP\/1\.1 404 Not Found\r\n[^]*content-type: text\/html/)
-    t.match(page, 'There is nothing at /&lt;b&gt;')
-    for (const url of ['/', '/healthz', '/assets/style.css']) {
-      const wrong = await app.inject({ method: 'POST', url })
-      t.equal(wrong.statusCode, 405, url)
-      t.equal(wrong.headers.allow, 'GET, HEAD, OPTIONS')
-      t.match(wrong.json(), { code: 'ERR_METHOD_NOT_ALLOWED' })
-      t.match((await app.inject({ method: 'POST', url, headers: html })).body, '<h1>405 Method Not Allowed</h1>')
-    }
-    t.equal(missing.headers.vary, 'accept')
-  })
-
-  await t.test('/api/services has the fields that it promises', async (t) => {
-    const rows = (await app.inject('/api/services')).json() as { name: string }[]
-    t.match(rows.find(({ name }) => name === 'echo'), {
-      name: 'echo', transport: 'tcp', address: '127.0.0.1', port: Number, state: 'open', open: 0, total: 0, bytesIn: 0, bytesOut: 0, refused: 0
-    })
-    t.match(rows.find(({ name }) => name === 'ws-echo'), { transport: 'websocket', path: '/ws/echo', port: endpoint('http').port })
-  })
-
-  await t.test('a body above 1 MiB is refused with 413', async (t) => {
-    const { port } = target('http')
-    const response = await fetch(`http://127.0.0.1:${port}/nothing`, { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 'x'.repeat(1_048_577) })
-    t.equal(response.status, 413)
-  })
-
-  await t.test('where it listens on all addresses, the lines to paste have the visitor\'s own name for it, if that is a name', async (t) => {
-    const { app } = await serverFor(t, { HOST: '::' })
-    const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
-    t.match(await page('lab.example:5001'), /nc lab\.example \d+/)
-    t.match(await page('[::1]:5001'), /nc ::1 \d+/)
-    for (const evil of ['x;reboot', '$(reboot)', '-e', 'a b', '"><script>']) t.match(await page(evil), /nc 127\.0\.0\.1 \d+/, evil)
-  })
-})
-
-t.test('headers that come too slowly are cut off with 408', async (t) => {
-  const { target } = await serverFor(t, { HTTP_HEADERS_MS: '100', HTTP_REQUEST_MS: '200' })
-  const socket = await connect(target('http'))
-  socket.write('GET / HTTP/1.1\r\nHost:')
-  t.match(String(await readAll(socket)), /^HTTP\/1\.1 408/)
-})
-
-t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_MS', async (t) => {
-  // Of the bench's limits on requests, so that no other ends it.
-  const { target, endpoint, log } = await serverFor(t, { PROFILE: 'bench', HTTP_IDLE_MS: '300' })
-  const socket = await connect(target('http'))
-  socket.pause()
-  // Far more answers than the buffers hold.
-  socket.write('GET /assets/style.css HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(21_000))
-  await until(() => endpoint('http').open === 1, 'it is in')
-  await until(() => endpoint('http').open === 0, 'it is ended')
-  t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'idle: HTTP_IDLE_MS' })
-  socket.destroy()
-})
-
-t.test('the thousandth request on a connection is its last', async (t) => {
-  const { target } = await serverFor(t, { HTTP_RATE: '1000', HTTP_BURST: '1000', HTTP_MAX_PIPELINED: '1000' })
-  const socket = await connect(target('http'))
-  let text = ''
-  socket.on('data', (chunk) => { text += chunk })
-  socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(1000))
-  const answers = () => text.split(/(?=HTTP\/1\.1 200 OK)/)
-  await until(() => text.endsWith('}') && answers().length === 1000, 'a thousand answers')
-  t.match(answers()[998], /^connection: keep-alive/im)
-  t.match(answers()[999], /^connection: close/im)
-  socket.destroy()
-})
-
-t.test('refusals are logged at most once a second, and counted', async (t) => {
-  const { target, endpoint, log } = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
-  const holder = await connect(target('echo'))
-  await until(() => endpoint('echo').open === 1, 'it is full')
-  for (let i = 0; i < 20; i++) await readAll(await connect(target('echo')))
-  await until(() => endpoint('echo').refused === 20, 'all are counted')
-  t.ok(log.filter(({ msg }) => msg === 'refused').length < 5)
-  holder.destroy()
-})
-
 t.test('a client that was not silent while the loop stood still is ended when it falls silent', async (t) => {
   const { target, endpoint, log } = await serverFor(t, { TCP_IDLE_MS: '2000' })
   const echo = endpoint('echo')
@@ -437,12 +283,6 @@ t.test('a client that was not silent while the loop stood still is ended when it
   t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
 })
 
-t.test('a silent client is ended after TCP_IDLE_MS', async (t) => {
-  const { target, log } = await serverFor(t, { TCP_IDLE_MS: '100' })
-  await readAll(await connect(target('echo'), { allowHalfOpen: true }))
-  await until(() => log.some(({ reason }) => reason === 'idle: TCP_IDLE_MS'), 'the reason is logged')
-})
-
 t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, though it goes on sending', async (t) => {
   const { target, log } = await serverFor(t, { TCP_FIN_MS: '200' })
   const socket = await connect(target('time'), { allowHalfOpen: true })
@@ -464,6 +304,9 @@ t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and tol
   t.match(log.find(({ msg }) => msg === 'refused'), { service: 'echo', reason: 'TCP_MAX_CONNECTIONS', count: 1 })
   t.match(events.at(-1), { type: 'refuse', service: 'echo', reason: 'TCP_MAX_CONNECTIONS' })
   t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', 'other services have room')
+  for (let i = 0; i < 20; i++) await readAll(await connect(target('echo')))
+  await until(() => endpoint('echo').refused === 21, 'all are counted')
+  t.ok(log.filter(({ msg }) => msg === 'refused').length < 5, 'and told of at most once a second')
   first.destroy()
   second.destroy()
 })
@@ -481,7 +324,7 @@ t.test('a client that takes what waits for it, however slowly, or sends, is not 
     }
   })
   const log: { level: number, msg: string, reason?: string }[] = []
-  const app = await appOf(t, [giver], { TCP_IDLE_MS: '2000' }, log)
+  const app = await appOf(t, [giver], { TCP_IDLE_MS: '1500' }, log)
   const endpoint = app.endpoints.find(({ name }) => name === 'giver') as Endpoint
   const socket = await connect({ host: '127.0.0.1', port: endpoint.port ?? 0 })
   let taken = 0
@@ -496,7 +339,7 @@ t.test('a client that takes what waits for it, however slowly, or sends, is not 
   }
   socket.resume()
   await until(() => taken === BYTES, 'it takes the rest')
-  for (let i = 0; i < 7; i++) {
+  for (let i = 0; i < 6; i++) {
     await delay(400)
     t.equal(endpoint.open, 1)
     socket.write('x')
@@ -520,27 +363,7 @@ t.test('a client is gone with its FIN, after the server\'s or before, and with a
   t.same(ends(), ['time: closed by service', 'echo: closed by client', 'echo: reset by client'])
 })
 
-t.test('one connection more than HTTP_MAX_CONNECTIONS is turned away and counted', async (t) => {
-  const { target, endpoint } = await serverFor(t, { HTTP_MAX_CONNECTIONS: '1' })
-  const first = await connect(target('http'))
-  await until(() => endpoint('http').open === 1, 'one is in')
-  t.equal((await readAll(await connect(target('http')))).length, 0)
-  await until(() => endpoint('http').refused === 1, 'the second is counted')
-  first.destroy()
-})
-
 t.test('UDP', async (t) => {
-  await t.test('a datagram above UDP_MAX_BYTES, and one from an own port, get no answer and are counted', async (t) => {
-    const { target, endpoint, log } = await serverFor(t)
-    const echo = endpoint('udp-echo')
-    const sender = createSocket('udp4')
-    sender.send(Buffer.alloc(1473), target('udp-echo').port, '127.0.0.1')
-    await until(() => echo.refused === 1, 'it is counted')
-    t.match(log.find(({ msg }) => msg === 'refused'), { service: 'udp-echo', reason: 'UDP_MAX_BYTES' })
-    t.equal(echo.bytesOut, 0)
-    sender.close()
-  })
-
   await t.test('two own echo ports do not talk to each other: one datagram in makes no second', async (t) => {
     const { app } = await serverFor(t, { UDP_ECHO_PORT: '0,0' })
     const [first, second] = app.endpoints.filter(({ name }) => name === 'udp-echo')
@@ -572,21 +395,6 @@ t.test('UDP', async (t) => {
     for (const address of ['224.0.0.1', '255.255.255.255', '0.0.0.1']) socket?.emit('message', Buffer.from('x'), { address, port: 5000, family: 'IPv4', size: 1 })
     t.same([...endpoint('udp-echo').refusals], [['multicast or broadcast source', 3]])
     t.equal(endpoint('udp-echo').answered, 1)
-  })
-
-  await t.test('ports below 1024 get no answer', async (t) => {
-    const { target, endpoint } = await serverFor(t)
-    const chargen = createSocket('udp4')
-    chargen.bind(19, '127.0.0.1')
-    const [bound] = await Promise.race([once(chargen, 'listening').then(() => [true]), once(chargen, 'error').then(() => [false])])
-    if (!bound) {
-      t.pass('no right to bind port 19', { skip: true })
-      return
-    }
-    chargen.send('chargen', target('udp-echo').port, '127.0.0.1')
-    await until(() => endpoint('udp-echo').refused === 1, 'it is counted')
-    t.equal(endpoint('udp-echo').bytesOut, 0)
-    chargen.close()
   })
 
   t.ok(['224.0.0.1', '239.1.1.1', '255.255.255.255', '224.0.0.0', '0.0.0.0', '0.1.2.3', 'ff02::1', 'FF02::1'].every(isMulticastOrBroadcast))
@@ -703,15 +511,4 @@ t.test('a WebSocket service that fails ends that client with 1011 and no other',
   other.send('on')
   await until(() => got.includes('on'), 'the other client is answered')
   other.terminate()
-})
-
-t.test('a request under way is logged with its connection', async (t) => {
-  const { target, log } = await serverFor(t)
-  const sent = request({ ...target('http'), path: `/${'x'.repeat(1000)}\u007f`.replace('\u007f', '%1b') }).end()
-  const [response] = await once(sent, 'response')
-  response.resume()
-  await once(response, 'end')
-  const line = log.find(({ msg }) => msg === 'request')
-  t.match(line, { service: 'http', connection: 1, method: 'GET', status: 404 })
-  t.ok(String(line?.url).length <= 257, 'and bounded')
 })

@@ -1,7 +1,7 @@
-/** A server on free ports for one test, in this process or in one of its own, its log and its feed, and ways to wait for things without guessing how long they take. */
-import { spawn, type ChildProcess } from 'node:child_process'
+/** Starts servers on free ports, in this process or in one of their own, and waits for things without guessing how long they take. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { connect as connectSocket, Server, type Socket } from 'node:net'
+import { connect as connectSocket, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -15,7 +15,7 @@ import type { RawService } from '../src/service.ts'
 import { portVariable } from '../src/config/settings.ts'
 import { rawServices } from '../src/sockets/index.ts'
 
-/** Of whatever ought to happen, on a machine that is busy with other things. */
+/** Longest wait for anything that a test expects, on a machine that is busy with other things. */
 export const TIMEOUT_MS = 30_000
 
 /** Every service on as many free ports as it has default ones. */
@@ -71,18 +71,6 @@ export async function appOf (t: Test, services: readonly RawService[], settings:
   return app
 }
 
-/** Every `net.Server` that begins to listen during the test. */
-export function listeners (t: Test): Server[] {
-  const servers: Server[] = []
-  const { listen } = Server.prototype
-  t.teardown(() => { Server.prototype.listen = listen })
-  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
-    servers.push(this)
-    return Reflect.apply(listen, this, args) as Server
-  } as typeof listen
-  return servers
-}
-
 /** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
 export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS
@@ -124,6 +112,12 @@ export async function readAll (socket: Socket): Promise<Buffer> {
     socket.once('end', resolve).once('close', resolve).once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer))
   })
   return Buffer.concat(chunks)
+}
+
+/** Why a test that needs these programs is skipped: false where all are there, and in CI, where it must fail instead. */
+export function without (...programs: string[]): string | false {
+  const missing = programs.filter((program) => spawnSync('which', [program]).status !== 0)
+  return process.env.CI === undefined && missing.length > 0 && `without ${missing.join(', ')}`
 }
 
 export const ROOT = new URL('..', import.meta.url)

@@ -111,8 +111,8 @@ export class HttpSession implements Owner {
 
   drain (): void {
     this.connection.because('server draining')
-    // One that waits for an answer gets it, with `Connection: close`.
-    if (this.requests === 0) this.linger()
+    // One that waits for an answer, or has begun to ask, gets it, with `Connection: close`.
+    if (this.requests === 0 && this.stream.bytesRead === this.#bytesRead) this.linger()
   }
 
   sweep (now: number): void {

@@ -10,13 +10,13 @@ import { gzipSync } from 'node:zlib'
 import type { AxeResults } from 'axe-core'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { ask } from '../src/clients/tcp.ts'
-import { portVariable } from '../src/config/settings.ts'
-import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
+import { ask } from '../../src/clients/tcp.ts'
+import { portVariable } from '../../src/config/settings.ts'
+import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from '../support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
-const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
-const SCREENSHOTS = new URL('../.tap/screenshots/', import.meta.url)
+const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
+const SCREENSHOTS = new URL('../../.tap/screenshots/', import.meta.url)
 
 /** CHROME_PATH, Playwright's own, Chrome, Debian's Chromium. */
 function findBrowser (): string | undefined {

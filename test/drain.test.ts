@@ -1,0 +1,83 @@
+/** Ending: a drain that is seen before it is felt, signals at any moment. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { get } from '../src/clients/http.ts'
+import { ask } from '../src/clients/tcp.ts'
+import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
+import { connect, FREE_PORTS, launch, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+
+t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and says `Connection: close`; then its listeners close', async (t) => {
+  const { app, target } = await serverFor(t, { DRAIN_MS: '30000', DRAIN_DELAY_MS: '1500' })
+  const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
+  const closed = once(socket, 'close')
+  const started = performance.now()
+  const closing = app.close()
+  await until(() => !app.isReady(), 'it is unready')
+  const kept = await connect(target('http'))
+  kept.write('GET /readyz HTTP/1.1\r\nHost: oneloop\r\n\r\n')
+  const answer = String(await readAll(kept))
+  t.match(answer, /^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n[^]*\r\n\r\n\{"status":"unready"\}$/i)
+  t.match(answer, /\r\ncontent-security-policy: /i, 'an answer of ours')
+  t.equal((await get(target('http'), '/api/services', TIMEOUT_MS)).status, 200, 'new requests')
+  t.equal(String(await ask(target('echo'), { send: Buffer.from('abc'), ...options })), 'abc', 'new TCP clients')
+  t.equal(String((await askWebSocket({ ...target('http'), path: '/ws/echo' }, 'abc', options)).data), 'abc', 'new WebSockets')
+  t.equal(socket.readyState, socket.OPEN, 'nobody is told to go yet')
+  t.ok(performance.now() - started < 1500, 'all that within the delay')
+  t.equal((await closed)[0], 1001)
+  t.ok(performance.now() - started >= 1400, 'after the delay')
+  await closing
+  await t.rejects(ask(target('echo'), options), { code: 'ECONNREFUSED' })
+})
+
+t.test('the delay is part of DRAIN_MS', async (t) => {
+  const { app, target } = await serverFor(t, { DRAIN_MS: '2000', DRAIN_DELAY_MS: '60000' })
+  const socket = await connect(target('echo'))
+  const started = performance.now()
+  await app.close()
+  t.ok(performance.now() - started < 2000, `${performance.now() - started} ms`)
+  socket.destroy()
+})
+
+t.test('an answer that was under way when the drain began says `Connection: close`', async (t) => {
+  const { app, target } = await serverFor(t, { DRAIN_MS: '20000' })
+  const accepted = once(app.server, 'connection') as Promise<[Socket]>
+  const socket = await connect(target('http'))
+  const answered = readAll(socket)
+  socket.write('POST /nothing HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 2\r\n\r\n{')
+  const [stream] = await accepted
+  await until(() => stream.bytesRead > 0, 'it has begun to ask')
+  const closing = app.close()
+  await until(() => !app.isReady(), 'the drain begins')
+  socket.write('}')
+  t.match(String(await answered), /^HTTP\/1\.1 404 [^]*\r\nconnection: close\r\n/i)
+  await closing
+})
+
+/** It tells when its first line runs: before that, Node.js itself still loads. */
+const TELLS = `--import=data:text/javascript,${encodeURIComponent('process.on("newListener", (name) => { if (name === "SIGTERM") process.stderr.write("begins") })')}`
+
+/** Starts the program, sends the signal after so many milliseconds, and resolves to how it ended. */
+async function endAfter (ms: number, signal: NodeJS.Signals): Promise<{ code: number | null, killedBy: string | null }> {
+  const child = launch(['serve'], FREE_PORTS, { node: [TELLS] })
+  child.stdout?.resume()
+  await once(child.stderr as Readable, 'data')
+  child.stderr?.resume()
+  await delay(ms)
+  child.kill(signal)
+  const [code, killedBy] = await once(child, 'exit') as [number | null, string | null]
+  return { code, killedBy }
+}
+
+t.test('SIGTERM and SIGINT at any moment of the start end it with 0', async (t) => {
+  const moments = [0, 5, 20, 50, 80, 120, 160, 200, 250, 300, 400, 600]
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const ends = []
+    for (let i = 0; i < moments.length; i += 4) ends.push(...await Promise.all(moments.slice(i, i + 4).map((ms) => endAfter(ms, signal))))
+    t.same(ends, moments.map(() => ({ code: 0, killedBy: null })), `${signal} after ${moments.join(', ')} ms`)
+  }
+})

@@ -1,0 +1,172 @@
+/** Where it listens: which addresses, one number on all of them, ports that are busy, and datagrams that are answered from the address that was asked. */
+import { execFileSync } from 'node:child_process'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { get } from '../src/clients/http.ts'
+import { ask } from '../src/clients/tcp.ts'
+import { sendDatagram } from '../src/clients/udp.ts'
+import { loadConfig } from '../src/config/config.ts'
+import { ownName, withOwnName } from '../src/config/hosts.ts'
+import { start } from '../src/server.ts'
+import { openPort, type Open } from '../src/wire/port.ts'
+import { FREE_PORTS, run, serverFor, TIMEOUT_MS, until } from './support.ts'
+
+const options = { timeoutMs: TIMEOUT_MS }
+const HAS_IPV6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === '::1')
+const LOOPBACK = ['127.0.0.1', ...(HAS_IPV6 ? ['::1'] : []), '127.0.0.4']
+
+t.test('by default the tutorials\' clients reach every service at each loopback address, on one port number', async (t) => {
+  const { app, endpoint } = await serverFor(t)
+  for (const { name, addresses } of app.endpoints) t.same(addresses.slice(0, LOOPBACK.length), LOOPBACK, name)
+  for (const host of [...LOOPBACK, 'localhost']) {
+    const target = (name: string) => ({ host, port: endpoint(name).port ?? 0 })
+    t.equal((await get(target('http'), '/healthz', TIMEOUT_MS)).status, 200, `HTTP at ${host}`)
+    t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', `TCP at ${host}`)
+    t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('abc'), options)), 'abc', `UDP at ${host}`)
+  }
+})
+
+t.test('this machine\'s own name is among them where it leads to loopback', async (t) => {
+  const hosts = loadConfig().hosts
+  t.same(withOwnName(hosts, { name: 'debian', addresses: ['127.0.1.1'] }).at(-1), { address: '127.0.1.1', isOptional: true })
+  t.equal(withOwnName(hosts, { name: 'lab', addresses: ['192.0.2.1'] }).length, hosts.length)
+  t.equal(withOwnName(hosts, { name: 'box', addresses: ['127.0.0.1'] }).length, hosts.length)
+  t.same((await ownName('localhost')).addresses.includes('127.0.0.1'), true)
+  t.same((await ownName('no.such.name.invalid')).addresses, [])
+})
+
+t.test('an address that this machine does not have is left out without noise by default, and stops the start where somebody set it', async (t) => {
+  const log: string[] = []
+  const config = { ...loadConfig(FREE_PORTS), hosts: [{ address: '127.0.0.1', isOptional: false }, { address: '203.0.113.1', isOptional: true }] }
+  const app = await start(config, pino({}, { write: (line: string) => { log.push(line) } }))
+  t.teardown(() => app.close())
+  t.same(app.endpoints.map(({ addresses }) => addresses.join()), app.endpoints.map(() => '127.0.0.1'))
+  t.notMatch(log.join(''), '203.0.113.1')
+  await t.rejects(start(loadConfig({ ...FREE_PORTS, HOST: '127.0.0.1,203.0.113.1' }), pino({ level: 'silent' })), { message: /on 203\.0\.113\.1 cannot be opened: the address is not one of this machine/ })
+})
+
+t.test('each address has one listening socket for each TCP port, and one for each UDP port', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+  const { app } = await serverFor(t)
+  const { readFileSync } = await import('node:fs')
+  const count = (file: string, port: number) => readFileSync(file, 'utf8').split('\n').filter((line) => {
+    const [, local = '', , state] = line.trim().split(/\s+/)
+    return local.endsWith(`:${port.toString(16).toUpperCase().padStart(4, '0')}`) && (state === '0A' || file.includes('udp'))
+  }).length
+  for (const { transport, port, addresses } of app.endpoints) {
+    if (transport === 'websocket') continue
+    const kind = transport === 'udp' ? 'udp' : 'tcp'
+    t.equal(count(`/proc/net/${kind}`, port ?? 0) + count(`/proc/net/${kind}6`, port ?? 0), addresses.length, `${transport} ${port}`)
+  }
+})
+
+t.test('a free number that is taken on another address is tried again', async (t) => {
+  const tried: string[] = []
+  let next = 1000
+  const closed: number[] = []
+  const open: Open = async (address, wanted) => {
+    const port = wanted || next++
+    tried.push(`${address}:${port}`)
+    if (address === 'b' && port < 1002) throw Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
+    return { port, close: async () => { closed.push(port) } }
+  }
+  const hosts = ['a', 'b'].map((address) => ({ address, isOptional: false }))
+  const { port, addresses } = await openPort(hosts, 0, open)
+  t.equal(port, 1002)
+  t.same(addresses, ['a', 'b'])
+  t.same(tried, ['a:1000', 'b:1000', 'a:1001', 'b:1001', 'a:1002', 'b:1002'])
+  t.same(closed, [1000, 1001], 'what was open is closed again')
+  await t.rejects(openPort(hosts, 1000, open), { code: 'EADDRINUSE', address: 'b' }, 'one that was chosen is not')
+})
+
+async function busy (t: Test, host = '127.0.0.1') {
+  const server = createServer().listen(0, host)
+  await once(server, 'listening')
+  t.teardown(() => { server.close() })
+  return { server, port: (server.address() as AddressInfo).port }
+}
+
+t.test('a busy default port is tried again, and the page, the API and the log tell when it was had', async (t) => {
+  // On one address of three: then it is served on none.
+  const { server, port } = await busy(t, '127.0.0.4')
+  const config = loadConfig(FREE_PORTS)
+  const log: Record<string, unknown>[] = []
+  const app = await start({ ...config, ports: { ...config.ports, greeting: { variable: 'GREETING_PORT', ports: [port], isSet: false } } }, pino({}, { write: (line: string) => { log.push(JSON.parse(line) as Record<string, unknown>) } }))
+  t.teardown(() => app.close())
+  const greeting = app.endpoints.find(({ name }) => name === 'greeting')
+  t.equal(greeting?.state, 'busy')
+  await t.rejects(ask({ host: '127.0.0.1', port }, options), { code: 'ECONNREFUSED' })
+  server.close()
+  await once(server, 'close')
+  await until(() => greeting?.state === 'open', 'it is had')
+  for (const host of LOOPBACK) t.match(String(await ask({ host, port }, options)), 'Thank you', host)
+  t.match(log.at(-1)?.msg === 'connection closed' ? log.find(({ msg }) => msg === 'the port is free now: listening') : log.at(-1), { service: 'greeting', port })
+  t.match((await app.inject('/')).body, /open since \d\d:\d\d:\d\d/)
+})
+
+t.test('what Kubernetes sets beside a Service of that name is ignored, with one warning', async (t) => {
+  const config = loadConfig({ ...FREE_PORTS, ECHO_PORT: 'tcp://10.96.0.1:80', UDP_ECHO_PORT: 'udp://10.96.0.2:7' })
+  t.same(config.ignored, ['ECHO_PORT', 'UDP_ECHO_PORT'])
+  t.same(config.ports.echo, { variable: 'ECHO_PORT', ports: [12345, 65432], isSet: false })
+  t.throws(() => loadConfig({}, { ECHO_PORT: 'tcp://10.96.0.1:80' }), /from --echo-port must be/, 'a flag is somebody\'s own')
+  const log: { msg: string }[] = []
+  const app = await start({ ...config, ports: loadConfig(FREE_PORTS).ports }, pino({}, { write: (line: string) => { log.push(JSON.parse(line) as { msg: string }) } }))
+  t.teardown(() => app.close())
+  t.match(log.filter(({ msg }) => /Kubernetes/.test(msg)), [{ ignored: ['ECHO_PORT', 'UDP_ECHO_PORT'] }])
+})
+
+t.test('a HOST that some shells set ends the start with 2, and says where it came from', async (t) => {
+  const { code, stderr } = await run(['serve'], { env: { ...FREE_PORTS, HOST: 'x86_64-pc-linux-gnu' } })
+  t.equal(code, 2)
+  t.match(stderr, 'HOST="x86_64-pc-linux-gnu" from the environment must be IP addresses')
+})
+
+t.test('an answer to a datagram comes from the address that was asked', async (t) => {
+  for (const HOST of ['', '0.0.0.0', ...(HAS_IPV6 ? ['::'] : [])]) {
+    const { endpoint } = await serverFor(t, { HOST })
+    const port = endpoint('udp-echo').port ?? 0
+    const own = Object.values(networkInterfaces()).flat().find((one) => one?.family === 'IPv4' && !one.internal)?.address
+    for (const asked of ['127.0.0.1', '127.0.0.4', ...(HOST && own ? [own] : [])]) {
+      // Not connected: it takes an answer from anybody.
+      const socket = createSocket('udp4')
+      socket.send('abc', port, asked)
+      const [, { address }] = await once(socket, 'message') as [Buffer, { address: string }]
+      t.equal(address, asked, `HOST=${HOST}`)
+      socket.close()
+    }
+  }
+})
+
+t.test('no second process takes a UDP port that is served', async (t) => {
+  const { endpoint } = await serverFor(t)
+  const thief: Socket = createSocket({ type: 'udp4', reuseAddr: true })
+  thief.bind(endpoint('udp-echo').port ?? 0, '127.0.0.1')
+  const [error] = await once(thief, 'error') as [NodeJS.ErrnoException]
+  t.equal(error.code, 'EADDRINUSE')
+  thief.close()
+})
+
+t.test('an address that comes later is served over UDP, and one that goes is let go', { skip: process.getuid?.() !== 0 && 'needs the right to add an address' }, async (t) => {
+  const ip = (...args: string[]) => {
+    try {
+      execFileSync('ip', args, { stdio: 'ignore' })
+      return true
+    } catch {
+      return false
+    }
+  }
+  // RFC 5737: nobody else's.
+  const address = '192.0.2.77'
+  const { endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
+  if (!ip('addr', 'add', `${address}/32`, 'dev', 'lo')) {
+    t.pass('no right to add an address', { skip: true })
+    return
+  }
+  t.teardown(() => { ip('addr', 'del', `${address}/32`, 'dev', 'lo') })
+  const target = { host: address, port: endpoint('udp-echo').port ?? 0 }
+  await until(async () => String(await sendDatagram(target, Buffer.from('abc'), { timeoutMs: 500 }).catch(() => '')) === 'abc', 'it is answered there')
+  ip('addr', 'del', `${address}/32`, 'dev', 'lo')
+})

@@ -1,0 +1,149 @@
+/** Clients that do several things at once: a FIN with the handshake, bytes behind the last request, an upgrade behind an answer. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import t from 'tap'
+import { frameBytes } from './corpus-websocket.ts'
+import { connect, handshake, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
+
+const [TEXT, CLOSE, PING] = [0x1, 0x8, 0x9]
+const BYE = frameBytes(CLOSE, Buffer.from([0x03, 0xe8]))
+/** What a server's frames look like: unmasked. */
+const ECHO = Buffer.from('\x81\x05Hello', 'latin1')
+const BYE_BACK = Buffer.from('880203e8', 'hex')
+
+t.test('fifteen WebSocket clients whose FIN comes with their handshake, message and close frame get their 101, echo and close frame', async (t) => {
+  const server = await serverFor(t)
+  const answers = await Promise.all(Array.from({ length: 15 }, async () => {
+    const socket = await connect(server.target('http'), { allowHalfOpen: true })
+    const received = readAll(socket)
+    socket.end(Buffer.concat([Buffer.from(handshake('/ws/echo')), frameBytes(TEXT, 'Hello'), BYE]))
+    return await received
+  }))
+  for (const answer of answers) {
+    const head = answer.indexOf('\r\n\r\n') + 4
+    t.match(answer.subarray(0, head).toString(), /^HTTP\/1\.1 101 /)
+    t.same(answer.subarray(head), Buffer.concat([ECHO, BYE_BACK]))
+  }
+  await until(() => server.app.endpoints.every(({ open }) => open === 0), 'all are gone')
+})
+
+t.test('an answer is whole although its client sent more behind its last request, and reads slowly', async (t) => {
+  const server = await serverFor(t)
+  const body = (await server.app.inject('/assets/page.js')).rawPayload
+  t.ok(body.length > 30_000, `${body.length} bytes`)
+  for (const delivery of ['together', 'apart'] as const) {
+    const socket = await connect(server.target('http'), { allowHalfOpen: true })
+    socket.pause()
+    const request = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\nConnection: close\r\n\r\n'
+    const behind = 'x'.repeat(100_000)
+    if (delivery === 'together') socket.write(request + behind)
+    else {
+      socket.write(request)
+      // The answer is out, as far as the server can tell.
+      await until(() => server.endpoint('http').bytesOut > body.length, 'it is answered')
+      socket.write(behind)
+    }
+    const answer = await readSlowly(socket)
+    t.ok(answer.subarray(-body.length).equals(body), `all of it, ${delivery}`)
+    socket.destroy()
+    await until(() => server.endpoint('http').open === 0, 'the client is forgotten')
+    server.endpoint('http').bytesOut = 0
+  }
+})
+
+/** A piece in each turn of the loop, to the server's FIN; fails where an RST comes first. */
+async function readSlowly (socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  const failed = once(socket, 'error').then(([error]) => Promise.reject(error as Error))
+  failed.catch(() => {})
+  const ended = once(socket, 'end')
+  const timer = setInterval(() => {
+    const chunk = socket.read(4096) as Buffer | null ?? socket.read() as Buffer | null
+    if (chunk) chunks.push(chunk)
+  }, 2)
+  await Promise.race([ended, failed]).finally(() => clearInterval(timer))
+  return Buffer.concat(chunks)
+}
+
+t.test('an upgrade behind a POST with a body waits for the POST\'s answer', async (t) => {
+  const server = await serverFor(t)
+  const post = (path: string, body: string) => `POST ${path} HTTP/1.1\r\nHost: oneloop\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  for (const [path, status] of [['/api/lab/wait?ms=50', 200], ['/nothing', 404], ['/healthz', 405], ['/api/lab/wait?ms=none', 400]] as const) {
+    const socket = await connect(server.target('http'))
+    const received = readAll(socket)
+    socket.write(Buffer.concat([Buffer.from(post(path, '{"a":1}') + handshake('/ws/echo')), frameBytes(TEXT, 'Hello'), BYE]))
+    const answer = (await received).toString('latin1')
+    t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*HTTP/1\\.1 101 [^]*\\r\\n\\r\\n\x81\x05Hello\x88\x02\x03\xe8$`), `${path}: ${status}, then 101, the echo and the close frame`)
+  }
+})
+
+t.test('as many pongs as there are pings in one segment', async (t) => {
+  const server = await serverFor(t)
+  for (const count of [61, 100, 200]) {
+    const socket = await connect(server.target('http'))
+    const received = readAll(socket)
+    socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...Array.from({ length: count }, () => frameBytes(PING, '')), BYE]))
+    const answer = await received
+    t.equal(answer.subarray(answer.indexOf('\r\n\r\n') + 4).toString('hex'), '8a00'.repeat(count) + BYE_BACK.toString('hex'), `${count}`)
+  }
+})
+
+t.test('a client that half-closes after its request gets a slow answer, too', async (t) => {
+  const server = await serverFor(t)
+  for (const request of [
+    'POST /api/lab/wait?ms=300 HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 0\r\n\r\n',
+    'POST /api/lab/wait?ms=300 HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 2\r\n\r\n{}',
+    'POST /api/lab/run?service=ws-time HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  ]) {
+    const socket = await connect(server.target('http'), { allowHalfOpen: true })
+    const received = readAll(socket)
+    socket.end(request)
+    t.match(String(await received), /^HTTP\/1\.1 200 OK\r\n[^]*\}$/, request)
+  }
+  await until(() => server.endpoint('http').open === 0, 'all are gone')
+})
+
+t.test('an ignored upgrade leaves a connection that goes on', async (t) => {
+  const server = await serverFor(t)
+  const socket = await connect(server.target('http'))
+  let text = ''
+  socket.on('data', (chunk) => { text += chunk })
+  const h2c = (request: string) => request.replace('\r\n', '\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n')
+  socket.write(h2c('POST /api/lab/run?service=none HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 2\r\n\r\n{}'))
+  await until(() => text.includes('ERR_NO_SERVICE'), 'a POST is answered, with its body read')
+  socket.write(h2c('GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n') + 'GET /readyz HTTP/1.1\r\nHost: oneloop\r\n\r\n')
+  await until(() => text.includes('"ready"'), 'so is what comes behind the next one')
+  t.same(text.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 404', 'HTTP/1.1 200', 'HTTP/1.1 200'])
+  t.equal(server.endpoint('http').total, 1)
+  socket.destroy()
+})
+
+t.test('a refused handshake is told of: headers, a log line, a count', async (t) => {
+  const server = await serverFor(t)
+  for (const [header, code] of [['Sec-WebSocket-Version: 12', 'ERR_WS_VERSION'], ['Sec-WebSocket-Key: short', 'ERR_WS_KEY'], ['Sec-WebSocket-Protocol: a,a', 'ERR_WS_PROTOCOL']] as const) {
+    const socket = await connect(server.target('http'))
+    const received = readAll(socket)
+    const name = header.split(':', 1)[0] ?? ''
+    const others = handshake('/ws/echo').split('\r\n').filter((line) => !line.startsWith(name) && line !== '')
+    socket.write([...others, header, 'Accept: text/html', '', ''].join('\r\n'))
+    const answer = String(await received)
+    t.match(answer, /^HTTP\/1\.1 400 [^]*content-type: text\/html[^]*content-security-policy:/i, code)
+    t.equal(server.endpoint('ws-echo').refusals.get(code), 1)
+  }
+  t.match(server.log.filter(({ msg }) => msg === 'request').map(({ status, url }) => `${status} ${url}`), ['400 /ws/echo', '400 /ws/echo', '400 /ws/echo'])
+  t.match(server.log.find(({ msg }) => msg === 'refused'), { service: 'ws-echo', reason: 'ERR_WS_VERSION' })
+})
+
+t.test('a body that would be too large is refused before it is sent, by a client that asks', async (t) => {
+  const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '10' })
+  const ask = async (length: number) => {
+    const socket = await connect(server.target('http'))
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy())
+    socket.write(`POST /api/lab/wait?ms=1 HTTP/1.1\r\nHost: oneloop\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`)
+    const [first] = await once(socket, 'data') as [Buffer]
+    socket.destroy()
+    return String(first)
+  }
+  t.match(await ask(11), /^HTTP\/1\.1 413 [^]*"code":"ERR_HTTP_MAX_BODY_BYTES"/)
+  t.match(await ask(10), /^HTTP\/1\.1 100 Continue\r\n\r\n$/)
+})

@@ -25,7 +25,7 @@ async function measure (t: Test, ...args: string[]) {
 }
 
 t.test('it measures rows, without errors', async (t) => {
-  const rows = ['http-keepalive', 'ws-16-d16', 'udp-64']
+  const rows = ['http-keepalive', 'udp-64']
   const { code, output, samples } = await measure(t, '--targets', 'node', ...rows)
   t.equal(code, 0, output)
   t.same(samples.map(({ row }) => row), rows)

@@ -132,7 +132,6 @@ t.test('/ws/echo', async (t) => {
     t.equal(socket.extensions, '')
     socket.close()
   })
-
 })
 
 t.test('a WebSocket client that is silent from one ping to the next is ended; one that answers stays', async (t) => {

@@ -54,7 +54,7 @@ t.test('an answer is whole although its client sent more behind its last request
 /** A piece in each turn of the loop, to the server's FIN; fails where an RST comes first. */
 async function readSlowly (socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
-  const failed = once(socket, 'error').then(([error]) => Promise.reject(error as Error))
+  const failed = new Promise<never>((_resolve, reject) => { socket.once('error', reject) })
   failed.catch(() => {})
   const ended = once(socket, 'end')
   const timer = setInterval(() => {

@@ -12,7 +12,7 @@ import { sendDatagram } from '../src/clients/udp.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { ownName, withOwnName } from '../src/config/hosts.ts'
 import { start } from '../src/server.ts'
-import { openPort, type Open } from '../src/wire/port.ts'
+import { openPort, type Open } from '../src/wire/ports.ts'
 import { FREE_PORTS, run, serverFor, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }

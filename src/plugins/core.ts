@@ -7,7 +7,7 @@ import { Connections } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
 import { Feed } from '../traffic/feed.ts'
 import { Rates } from '../traffic/rates.ts'
-import { Ports } from './ports.ts'
+import { Ports } from '../wire/ports.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

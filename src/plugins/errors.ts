@@ -4,7 +4,7 @@ import fastifyAccepts from '@fastify/accepts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { LimitError } from '../traffic/limit-error.ts'
-import { UNDECODABLE } from './request-target.ts'
+import { UNDECODABLE } from '../shared/request-target.ts'
 
 export const errors = fastifyPlugin(async function errors (app) {
   await app.register(fastifyAccepts)

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
-import { originForm } from './request-target.ts'
+import { originForm } from '../shared/request-target.ts'
 import { sessionOf } from './http-session.ts'
 import { answerConnect } from './raw-answer.ts'
 

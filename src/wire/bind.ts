@@ -3,7 +3,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import { DEFAULT_HOSTS, ownName, withOwnName } from '../config/hosts.ts'
 import { interfaceAddresses, isWildcard } from './addresses.ts'
-import { openPort, type Open } from './port.ts'
+import { openPort, type Open } from './ports.ts'
 
 export interface Mailbox {
   readonly onMessage: (socket: Socket, message: Buffer, from: RemoteInfo) => void

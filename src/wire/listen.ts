@@ -5,7 +5,7 @@ import type { Connections } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
 import type { Gate } from '../traffic/gate.ts'
 import { pass, Refusal, type Client, type Step } from './index.ts'
-import type { Open } from './port.ts'
+import type { Open } from './ports.ts'
 
 const BACKLOG = 511
 

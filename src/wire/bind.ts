@@ -46,7 +46,13 @@ async function bindInterfaces (wildcard: string, wanted: number, one: Open, { on
   return {
     port,
     async refresh () {
-      const now = interfaceAddresses(wildcard, loopback)
+      let now: string[]
+      try {
+        now = interfaceAddresses(wildcard, loopback)
+      } catch (error) {
+        // Without a descriptor to spare the system does not tell them.
+        return onError(error as Error)
+      }
       for (const [address, socket] of sockets) {
         if (now.includes(address)) continue
         sockets.delete(address)

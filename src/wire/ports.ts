@@ -1,5 +1,4 @@
 /** Ports: one number on several addresses, on all of them or on none; busy default ports are tried again. */
-import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from '../config/config.ts'
 import type { Host } from '../config/hosts.ts'
 import { Endpoint, Location, type BindError, type EndpointDescription, type EndpointState } from '../traffic/endpoint.ts'
@@ -51,6 +50,8 @@ export async function openPort (hosts: readonly Host[], port: number, open: Open
 /** How often busy default ports are tried again, and interfaces are looked at for new addresses. */
 const RETRY_MS = 3000
 
+interface Log { info (fields: object, message: string): void }
+
 interface Served {
   readonly endpoint: Endpoint
   readonly open: Open
@@ -59,12 +60,12 @@ interface Served {
 
 export class Ports {
   readonly #config: Config
-  readonly #log: FastifyBaseLogger
+  readonly #log: Log
   readonly #all: Served[] = []
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor (config: Config, log: FastifyBaseLogger) {
+  constructor (config: Config, log: Log) {
     this.#config = config
     this.#log = log
   }

@@ -75,7 +75,7 @@ check "the image is labelled with version $version" is_labelled
 exposed_ports=$(config Config.ExposedPorts | node -p 'Object.keys(JSON.parse(fs.readFileSync(0))).sort().join("\n")')
 default_ports () {
   inside '
-    import { settings } from "/app/dist/settings.js"
+    import { settings } from "/app/dist/config/settings.js"
     import { rawServices } from "/app/dist/sockets/index.js"
     const http = `${settings.HTTP_PORT.default}/tcp`
     console.log([http, ...rawServices.flatMap(({ ports, transport }) => ports.map((port) => `${port}/${transport}`))].sort().join("\n"))'
@@ -91,7 +91,7 @@ check 'the compose file publishes every port of the image' diff <(echo "$exposed
 port=$(node -e 'const server = net.createServer().listen(0, () => { console.log(server.address().port); server.close() })')
 free=(-e "HTTP_PORT=$port")
 variables=$(inside '
-  import { settings } from "/app/dist/settings.js"
+  import { settings } from "/app/dist/config/settings.js"
   console.log(Object.keys(settings).filter((name) => name.endsWith("_PORT") && name !== "HTTP_PORT").join(" "))')
 for variable in $variables; do free+=(-e "$variable=0"); done
 

@@ -31,7 +31,7 @@ export function facts (endpoints: readonly Endpoint[]): ProcessFacts {
     // Not memoryUsage(): it reads the resident memory, too.
     heapUsed: getHeapStatistics().used_heap_size,
     // A WebSocket service has no socket of its own: it listens on HTTP's.
-    listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').length,
+    listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').reduce((sum, { addresses }) => sum + addresses.length, 0),
     connected: endpoints.reduce((sum, { open }) => sum + open, 0)
   }
 }

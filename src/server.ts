@@ -4,13 +4,13 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type App, buildApp } from './app.ts'
 import type { Config } from './config/config.ts'
 import { fitConnections } from './config/fit-connections.ts'
-import { DEFAULT_HOSTS, ownName, withOwnName, type Host } from './config/hosts.ts'
+import { DEFAULT_HOSTS, LOOPBACK, ownName, withOwnName, type Host } from './config/hosts.ts'
 import { StartError } from './config/start-error.ts'
 import { adoptZone } from './config/zone.ts'
 import type { Logger } from './log/logger.ts'
 import type { Endpoint } from './traffic/endpoint.ts'
 import { descriptorLimit, openDescriptors } from './traffic/resources.ts'
-import { hasIPv6 } from './wire/addresses.ts'
+import { hasIPv6, interfaceAddresses, isWildcard } from './wire/addresses.ts'
 
 /** Of a process that has just started, where the system does not tell: some more than were seen. */
 const UNKNOWN_DESCRIPTORS = 32
@@ -19,7 +19,7 @@ const UNKNOWN_DESCRIPTORS = 32
 export async function start (config: Config, logger: FastifyBaseLogger): Promise<App> {
   const [hosts, zoneProblem] = await Promise.all([usableHosts(config, logger), adoptZone()])
   if (zoneProblem) logger.warn(zoneProblem)
-  const { config: fitted, lowered } = fitConnections({ ...config, hosts }, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS)
+  const { config: fitted, lowered } = fitConnections({ ...config, hosts }, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS, addressesOf(hosts))
   if (Object.keys(lowered).length > 0) logger.warn({ ...lowered, descriptors: descriptorLimit() }, 'connection limits lowered to what the file descriptors allow. Allow more with ulimit -n')
   if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server')
   if (config.ignored.length > 0) logger.warn({ ignored: config.ignored }, 'ignored settings that Kubernetes made for a Service of that name. Set enableServiceLinks: false')
@@ -77,6 +77,11 @@ function followParent (): void {
     clearInterval(timer)
     process.kill(process.pid, 'SIGTERM')
   }, PARENT_CHECK_MS).unref()
+}
+
+/** How many addresses a service listens on, at most: of a wildcard, UDP has a socket on each interface. */
+function addressesOf (hosts: readonly Host[]): number {
+  return hosts.reduce((sum, { address }) => sum + (isWildcard(address) ? interfaceAddresses(address, LOOPBACK).length : 1), 0)
 }
 
 /** With this machine's own name, where nobody set HOST; with 0.0.0.0 for `::` on a machine that has no IPv6. */

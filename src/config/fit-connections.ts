@@ -17,8 +17,9 @@ export interface Fitted {
 /**
  * Lowers the connection limits that nobody set until all connections together fit into 80 % of the descriptors, less what the
  * server needs itself. Throws a StartError where those that somebody set do not fit.
+ * @param addresses how many each port is opened on.
  */
-export function fitConnections (config: Config, limit: number, open: number): Fitted {
+export function fitConnections (config: Config, limit: number, open: number, addresses = config.hosts.length): Fitted {
   const ports = Object.values(config.ports).reduce((sum, { ports }) => sum + ports.length, 0)
   const tcpServices = rawServices.filter(({ name, transport }) => transport === 'tcp' && config.ports[name]?.ports.length).length
   const caps = [
@@ -26,7 +27,7 @@ export function fitConnections (config: Config, limit: number, open: number): Fi
     { name: 'WS_MAX_CONNECTIONS', value: config.websocket.maxConnections, times: 1 },
     { name: 'TCP_MAX_CONNECTIONS', value: config.tcp.maxConnections, times: tcpServices }
   ]
-  const budget = Math.floor(Math.min(limit * SHARE, limit - open - ports * config.hosts.length - RESERVE))
+  const budget = Math.floor(Math.min(limit * SHARE, limit - open - ports * addresses - RESERVE))
   const sum = (list: typeof caps) => list.reduce((total, { value, times }) => total + value * times, 0)
   if (sum(caps) <= budget) return { config, lowered: {} }
 

@@ -36,8 +36,10 @@ export const errors = fastifyPlugin(async function errors (app) {
   app.setNotFoundHandler(sendNotFound)
   // A client that asks before it sends its body need not send it. Not async: it would go on beside its answer.
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.is404 && request.headers.expect !== undefined) sendNotFound(request, reply)
-    else done()
+    if (!request.is404 || request.headers.expect === undefined) return done()
+    // Nobody knows whether the body comes all the same.
+    reply.header('connection', 'close')
+    sendNotFound(request, reply)
   })
 
   app.setErrorHandler((error: FastifyError & { retryMs?: number, headers?: Record<string, string> }, request, reply) => {

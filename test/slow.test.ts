@@ -57,10 +57,10 @@ async function offer (socket: Socket, block: Buffer, bytes: number): Promise<voi
 }
 
 t.test('a client that never reads costs no memory, holds up nobody, and is ended by its limit', async (t) => {
-  const READERS = 2
+  const READERS = 3
   const OFFERED = 64 * MIB
-  /** Growth that all of them together may cause, who offer 128 MiB to each service. */
-  const MAX_GROWTH = 96 * MIB
+  /** Growth that all of them together may cause, who offer 192 MiB to each service. */
+  const MAX_GROWTH = 160 * MIB
   const { pid, lines, target } = await serve(t, {
     ...TALKATIVE,
     // More than the light client asks for, and no more.

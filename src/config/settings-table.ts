@@ -9,11 +9,11 @@ export function settingsTable (kind?: 'limits' | 'others'): string {
   return markdown(['Variable', 'Flag', 'Default', 'Range', 'Meaning'], rows)
 }
 
-/** Every limit that can be set, and what who crosses it gets. */
+/** Every limit that can be set, and what a client gets that crosses it. */
 export function limitsTable (): string {
   const rows = Object.entries(settings).filter(([name]) => isLimit(name)).map(([name, setting]) =>
     [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description ?? '', setting.crossed ?? ''])
-  return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'Who crosses it gets'], rows)
+  return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'A client that crosses it gets'], rows)
 }
 
 function range ({ format, enum: values, minimum, maximum }: Documented): string {

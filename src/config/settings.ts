@@ -1,4 +1,4 @@
-/** Every setting, once: its name, type, default, range and meaning; of a limit also what who crosses it gets. */
+/** Every setting, once: its name, type, default, range and meaning; of a limit also what a client gets that crosses it. */
 import Type, { type TSchema } from 'typebox'
 import { rawServices } from '../sockets/index.ts'
 

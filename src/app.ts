@@ -51,6 +51,8 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, { ser
     rewriteUrl,
     // While it drains the app answers as ever, with `Connection: close`.
     return503OnClosing: false,
+    // It counts for hooks, too, and a drain takes as long as DRAIN_DELAY_MS says.
+    pluginTimeout: 0,
     bodyLimit: config.http.maxBodyBytes,
     requestTimeout: config.http.requestMs,
     maxRequestsPerSocket: config.http.maxRequests,

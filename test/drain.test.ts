@@ -10,6 +10,8 @@ import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients
 import { connect, FREE_PORTS, launch, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
+// Tests that are buffered wait more than they work: beside the others.
+t.jobs = 2
 
 t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and says `Connection: close`; then its listeners close', async (t) => {
   const { app, target } = await serverFor(t, { DRAIN_MS: '30000', DRAIN_DELAY_MS: '1500' })
@@ -32,6 +34,13 @@ t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and s
   t.ok(performance.now() - started >= 1400, 'after the delay')
   await closing
   await t.rejects(ask(target('echo'), options), { code: 'ECONNREFUSED' })
+})
+
+t.test('a delay longer than what Fastify gives a plugin by default passes', { buffered: true }, async (t) => {
+  const { app } = await serverFor(t, { DRAIN_MS: '20000', DRAIN_DELAY_MS: '10500' })
+  const started = performance.now()
+  await app.close()
+  t.ok(performance.now() - started >= 10_400)
 })
 
 t.test('the delay is part of DRAIN_MS', async (t) => {

@@ -1,6 +1,6 @@
 /** The time zone: Node.js is told of the one that date(1) shows, where it does not find out by itself. */
 import { execFile } from 'node:child_process'
-import { lstatSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 
 const WEEK_S = 604_800
@@ -10,13 +10,13 @@ const DATE_MS = 2000
 const OFFSETS = 'printf "@%s\\n" "$@" | date -f - +%z 2>/dev/null || for t; do date -d "@$t" +%z; done'
 
 /**
- * Node.js knows zones by their names (`Europe/Berlin`), also from a link at /etc/localtime. It does not read TZ in POSIX form
- * (`CET-1CEST,M3.5.0,M10.5.0/3`), nor a file that is mounted at /etc/localtime.
+ * Node.js knows zones by their names (`Europe/Berlin`), also from the link at /etc/localtime. It does not read TZ in POSIX form
+ * (`CET-1CEST,M3.5.0,M10.5.0/3`), nor a file that is mounted at /etc/localtime, over the link or what it leads to.
  * @returns what is wrong, where no zone of Node.js is that of date(1).
  */
 export async function adoptZone (): Promise<string | undefined> {
   const { TZ } = process.env
-  if (TZ === undefined || TZ === '' ? !isFile('/etc/localtime') : isKnown(TZ)) return
+  if (TZ === undefined || TZ === '' ? !existsSync('/etc/localtime') : isKnown(TZ)) return
   const start = Math.floor(Date.now() / 1000)
   const times = Array.from({ length: WEEKS }, (_, week) => start + week * WEEK_S)
   const wanted = await offsetsOfDate(times)
@@ -30,14 +30,6 @@ export async function adoptZone (): Promise<string | undefined> {
   if (TZ === undefined) delete process.env.TZ
   else process.env.TZ = TZ
   return `the time zone that date(1) shows is none that Node.js knows: times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}. Set TZ to a name such as Europe/Berlin`
-}
-
-function isFile (path: string): boolean {
-  try {
-    return lstatSync(path).isFile()
-  } catch {
-    return false
-  }
 }
 
 function isKnown (zone: string): boolean {

@@ -46,7 +46,7 @@ export function answerBrokenRequest (error: NodeJS.ErrnoException, stream: Duple
 /** CONNECT asks for a tunnel; this is no proxy (RFC 9110, section 9.3.6). */
 export function answerConnect (session: HttpSession, url = ''): void {
   const answer = { statusCode: 405, code: 'ERR_METHOD_NOT_ALLOWED', message: 'This server is no proxy: CONNECT is not allowed', headers: { allow: 'GET, HEAD, OPTIONS' } }
-  session.connection.log.info({ method: 'CONNECT', url: printable(url), status: answer.statusCode }, 'request')
+  session.connection.tell({ method: 'CONNECT', url: printable(url), status: answer.statusCode }, 'request')
   session.isEnding = true
   session.afterAnswers(() => session.linger(render(answer)))
 }

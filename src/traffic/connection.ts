@@ -43,6 +43,12 @@ export class Connection {
     return this.#log
   }
 
+  /** Logs a line about the client, within the share of its address. */
+  tell (fields: object, message: string): void {
+    const { log } = this.#all
+    if (log.admits(this.network)) log.line(this.log, fields, message)
+  }
+
   get openedAt (): number { return this.#openedAt }
   get bytesIn (): number { return this.#bytesIn }
   get bytesOut (): number { return this.#bytesOut }

@@ -67,8 +67,8 @@ t.test('an answer that was under way when the drain began says `Connection: clos
   await closing
 })
 
-/** The entry tells when its first line runs: before that, Node.js itself still loads. */
-const TELLS = `--import=data:text/javascript,${encodeURIComponent('process.on("newListener", (name) => { if (name === "SIGTERM" && new Error().stack.includes("/dist/cli.js")) process.stderr.write("begins") })')}`
+/** The entry tells when its first line runs, which listens for SIGTERM, then for SIGINT: before that, Node.js itself still loads. */
+const TELLS = `--import=data:text/javascript,${encodeURIComponent('process.on("newListener", (name) => { if (name === "SIGINT" && new Error().stack.includes("/dist/cli.js")) process.stderr.write("begins") })')}`
 
 /** Starts the program, sends the signal after so many milliseconds, and resolves to how it ended. */
 async function endAfter (ms: number, signal: NodeJS.Signals): Promise<{ code: number | null, killedBy: string | null }> {

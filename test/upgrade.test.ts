@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
+import type { Values } from '../src/config/config.ts'
 import { frameBytes } from './corpus-websocket.ts'
 import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
 
@@ -141,4 +142,51 @@ t.test('a body that would be too large is refused before it is sent, by a client
   }
   t.match(await ask(11), /^HTTP\/1\.1 413 [^]*"code":"ERR_HTTP_MAX_BODY_BYTES"/)
   t.match(await ask(10), /^HTTP\/1\.1 100 Continue\r\n\r\n$/)
+})
+
+t.test('what is pipelined gets every answer, whatever comes behind it', async (t) => {
+  const KEPT = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  const LATER = 'GET /metrics HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  const WAIT = 'POST /api/lab/wait?ms=200 HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  const RUN = 'POST /api/lab/run?service=echo HTTP/1.1\r\nHost: oneloop\r\n\r\n'
+  const H2C = KEPT.replace('Host', 'Connection: Upgrade, close\r\nUpgrade: h2c\r\nHost')
+  const BROKEN_BODY = 'POST /healthz HTTP/1.1\r\nHost: oneloop\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n'
+  const cases: [title: string, sent: string, statuses: string, settings?: Values][] = [
+    ['a body that is none', KEPT + LATER + LATER + BROKEN_BODY, '200,200,200,400'],
+    ['an upgrade behind a refusal', LATER + KEPT.replace('healthz', 'nothing').repeat(2) + H2C, '200,404,429', { HTTP_RATE: '1', HTTP_BURST: '1' }],
+    ['CONNECT behind a refusal', KEPT.replace('healthz', 'nothing').repeat(2) + 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', '404,429', { HTTP_RATE: '1', HTTP_BURST: '1' }],
+    ['two answers that take their time, and a FIN', RUN + WAIT, '200,200'],
+    ['an ignored upgrade behind one of them, and a FIN', WAIT + H2C, '200,200']
+  ]
+  for (const [title, sent, statuses, settings] of cases) {
+    const server = await serverFor(t, { HTTP_BURST: '1000', ...settings })
+    const socket = await connect(server.target('http'), { allowHalfOpen: true })
+    const received = readAll(socket)
+    socket.write(sent)
+    if (title.endsWith('FIN')) socket.end()
+    t.equal(String(await received).match(/(?<=HTTP\/1\.1 )\d{3}/g)?.join(), statuses, title)
+    socket.destroy()
+  }
+})
+
+t.test('empty lines keep no connection alive', async (t) => {
+  const server = await serverFor(t, { HTTP_KEEP_ALIVE_MS: '300', HTTP_HEADERS_MS: '300', HTTP_REQUEST_MS: '500' })
+  const socket = await connect(server.target('http'))
+  const ended = readAll(socket)
+  socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n')
+  const timer = setInterval(() => socket.write('\r\n'), 50)
+  t.match(String(await ended), /^HTTP\/1\.1 200 /)
+  clearInterval(timer)
+  await until(() => server.log.some(({ reason }) => reason === 'idle: HTTP_KEEP_ALIVE_MS'), 'the reason is logged')
+})
+
+t.test('a body is limited where no route reads one, too', async (t) => {
+  const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '10' })
+  for (const [headers, status] of [['Content-Length: 11', '413'], ['Transfer-Encoding: chunked', '200']] as const) {
+    const socket = await connect(server.target('http'), { allowHalfOpen: true })
+    const received = readAll(socket)
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: oneloop\r\n${headers}\r\n\r\n`)
+    t.match(String(await received), new RegExp(`^HTTP/1\\.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, 'i'), headers)
+    socket.destroy()
+  }
 })

@@ -4,13 +4,24 @@ import { errorCodes, type FastifyReply, type FastifyRequest } from 'fastify'
 
 const isTooLarge = ({ headers, routeOptions }: FastifyRequest) => Number(headers['content-length']) > routeOptions.bodyLimit
 
-/** A hook for preParsing: a client that waits for `100 Continue` gets it when its body is wanted, and else the answer at once. */
-export function inviteBody (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: () => void): void {
+/**
+ * A hook for preParsing, for every method: one that has no use for a body would read it without a limit. A client that waits for
+ * `100 Continue` gets it when its body is wanted, and else the answer at once.
+ */
+export function inviteBody (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: (error?: Error) => void): void {
   const { expect, 'content-length': length, 'transfer-encoding': coding } = request.headers
-  const hasBody = coding !== undefined || Number(length) > 0
-  if (expect?.toLowerCase() === '100-continue' && hasBody && !isTooLarge(request)) reply.raw.writeContinue()
+  if (isTooLarge(request)) {
+    reply.header('connection', 'close')
+    return done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+  }
+  // Nobody counts it.
+  if (coding !== undefined && BODYLESS.includes(request.method)) reply.header('connection', 'close')
+  if (expect?.toLowerCase() === '100-continue' && (coding !== undefined || Number(length) > 0)) reply.raw.writeContinue()
   done()
 }
+
+/** Methods whose body Fastify does not parse. */
+const BODYLESS: readonly string[] = ['GET', 'HEAD', 'TRACE']
 
 /**
  * A content-type parser, within the route's `bodyLimit`. A body of nested JSON, parsed, held the loop for half a second; one that
@@ -33,6 +44,5 @@ export function discardBody (request: FastifyRequest, payload: IncomingMessage, 
     if (bytes > maxBytes) settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
   }
 
-  if (isTooLarge(request)) return done(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
   payload.on('data', onData).on('end', onEnd).on('error', onError)
 }

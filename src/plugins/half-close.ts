@@ -7,11 +7,12 @@ import { sessionOf } from './http-session.ts'
  * until then, and the FIN waits.
  */
 export function holdFin (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  const stream = sessionOf(request.raw.socket)?.stream
-  if (stream) {
+  const session = sessionOf(request.raw.socket)
+  if (session) {
+    session.held++
     // Node.js goes on reading after the tick that handled the request's last bytes.
-    process.nextTick(() => { if (!reply.raw.writableEnded) stream.pause() })
-    reply.raw.once('close', () => stream.resume())
+    process.nextTick(() => { if (!reply.raw.writableEnded) session.stream.pause() })
+    reply.raw.once('close', () => { if (--session.held === 0) session.stream.resume() })
   }
   done()
 }

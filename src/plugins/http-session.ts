@@ -26,6 +26,9 @@ export class HttpSession implements Owner {
   unanswered = 0
   total = 0
   last: IncomingMessage | undefined
+  isLastAnswered = false
+  /** Answers for which the client's FIN waits: see half-close.ts. */
+  held = 0
   /** The last answer is on its way or out: what the client sends behind it is discarded. */
   isEnding = false
   /** Node.js has stopped reading HTTP: the next answer is the last one, if there is one. */
@@ -36,7 +39,9 @@ export class HttpSession implements Owner {
   #bytesRead = 0
   #bytesWritten = 0
   #lingersSince: number | undefined
-  #onAnswered: (() => void) | undefined
+  #onAnswered: { readonly act: () => void, readonly left: number } | undefined
+  /** When the last request got its answer. */
+  #answeredAt = Infinity
 
   constructor (client: Client, endpoint: Endpoint, connections: Connections, limits: Config['http']) {
     this.#client = client
@@ -75,15 +80,17 @@ export class HttpSession implements Owner {
   answered (): void {
     this.requests--
     this.count()
-    if (this.requests > 0) return
-    this.#onAnswered?.()
+    if (this.requests === 0) this.#answeredAt = performance.now()
+    if (!this.#onAnswered || this.requests > this.#onAnswered.left) return
+    const { act } = this.#onAnswered
     this.#onAnswered = undefined
+    act()
   }
 
-  /** Does something once every request so far has its answer; of several things only the last. */
-  afterAnswers (act: () => void): void {
-    if (this.requests === 0) act()
-    else this.#onAnswered = act
+  /** Does something once every request so far has its answer, or all but `left`; of several things only the last. */
+  afterAnswers (act: () => void, left = 0): void {
+    if (this.requests <= left) act()
+    else this.#onAnswered = { act, left }
   }
 
   /**
@@ -117,6 +124,8 @@ export class HttpSession implements Owner {
 
   sweep (now: number): void {
     if (this.#lingersSince !== undefined && now - this.#lingersSince >= LINGER_MS) this.destroy()
+    // Empty lines before a request line are bytes, and no request (RFC 9112, section 2.2): silence alone would wait for ever.
+    else if (this.#isBetweenRequests && this.last?.complete && now - this.#answeredAt >= this.#limits.keepAliveMs + this.#limits.headersMs) this.#onSilent()
     else this.#silence.check(now, this.#isBetweenRequests ? this.#limits.keepAliveMs : this.#limits.idleMs)
   }
 

@@ -51,6 +51,7 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
     session.requests++
     session.unanswered++
     session.last = request.raw
+    session.isLastAnswered = false
     if (++session.total === config.http.maxRequests) session.connection.endpoint.crossings.add('HTTP_MAX_REQUESTS')
     done()
   })
@@ -76,6 +77,7 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
       }, 'request')
     }
     // A refused handshake: @fastify/websocket would destroy the connection before the client has the answer.
+    if (request.raw === session.last) session.isLastAnswered = true
     const isRefused = session.isHandedOver
     if (isRefused) request.ws = false
     session.answered()

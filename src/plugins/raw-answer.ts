@@ -37,10 +37,9 @@ export function answerBrokenRequest (error: NodeJS.ErrnoException, stream: Duple
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') session.connection.crossed(session.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
   else session.connection.failed(error)
   const answer = BROKEN[error.code ?? ''] ?? { statusCode: 400, code: 'ERR_HTTP_SYNTAX', message: `This is no HTTP/1.1 request: ${error.code}` }
-  const isBody = session.last?.complete === false
-  // A request whose own body is broken may be answered never: its route waits for the rest.
-  if (isBody) session.linger(render(answer))
-  else session.afterAnswers(() => session.linger(render(answer)))
+  // A request whose own body is broken is not waited for: its route waits for the rest.
+  const isWaiting = session.last?.complete === false && !session.isLastAnswered
+  session.afterAnswers(() => session.linger(render(answer)), isWaiting ? 1 : 0)
 }
 
 /** CONNECT asks for a tunnel; this is no proxy (RFC 9110, section 9.3.6). */

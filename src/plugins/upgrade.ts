@@ -4,7 +4,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastifyPlugin from 'fastify-plugin'
 import { originForm } from '../shared/request-target.ts'
-import { sessionOf } from './http-session.ts'
+import { sessionOf, type HttpSession } from './http-session.ts'
 import { answerConnect } from './raw-answer.ts'
 
 declare module 'fastify' {
@@ -24,27 +24,38 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
   app.decorate('upgrades', upgrades)
   app.decorate('webSocketPaths', paths)
 
-  app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
-    const session = sessionOf(stream)
-    if (!session || session.isEnding) return stream.destroy()
+  app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, rest: Buffer) => {
+    const session = openSession(stream)
+    if (!session) return
+    const isOurs = isWebSocket(request, paths)
+    // At once: as long as there is something to read, a FIN behind it waits, too.
+    const unread = isOurs ? rest : Buffer.concat([headWithoutUpgrade(request), rest])
+    if (unread.length > 0) stream.unshift(unread)
     // Node.js's server forgets the answers that this connection still waits for.
     session.afterAnswers(() => {
       if (session.isEnding || stream.destroyed) return
-      if (isWebSocket(request, paths)) {
-        normalize(request)
-        session.isHandedOver = true
-        upgrades.emit('upgrade', request, stream, head)
-      } else {
-        ignoreUpgrade(app.server, request, stream, head)
-      }
+      // Node.js has stopped reading HTTP on this connection: it reads the same request again, without its upgrade.
+      if (!isOurs) return app.server.emit('connection', stream)
+      normalize(request)
+      session.isHandedOver = true
+      upgrades.emit('upgrade', request, stream, NOTHING)
     })
   })
   app.server.on('connect', ({ url }: IncomingMessage, stream: Duplex) => {
-    const session = sessionOf(stream)
+    const session = openSession(stream)
     if (session) answerConnect(session, url)
-    else stream.destroy()
   })
 })
+
+const NOTHING = Buffer.alloc(0)
+
+/** The session of a client that may still ask for something; what others send is discarded. */
+function openSession (stream: Duplex): HttpSession | undefined {
+  const session = sessionOf(stream)
+  if (!session) stream.destroy()
+  else if (session.isEnding) stream.resume()
+  else return session
+}
 
 const protocols = ({ headers }: IncomingMessage) => (headers.upgrade ?? '').split(',').map((protocol) => protocol.trim().toLowerCase())
 
@@ -60,11 +71,8 @@ function normalize ({ headers }: IncomingMessage): void {
   if (headers['sec-websocket-protocol']?.trim() === '') delete headers['sec-websocket-protocol']
 }
 
-/**
- * A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8). Node.js has stopped reading HTTP on this
- * connection by then: it reads the same request again, without its upgrade.
- */
-function ignoreUpgrade (server: Server, { method, url, httpVersion, rawHeaders }: IncomingMessage, stream: Duplex, rest: Buffer): void {
+/** A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8): the request's head as it would be without. */
+function headWithoutUpgrade ({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   let head = `${method} ${url} HTTP/${httpVersion}\r\n`
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
@@ -72,6 +80,5 @@ function ignoreUpgrade (server: Server, { method, url, httpVersion, rawHeaders }
     const kept = name.toLowerCase() !== 'connection' ? value : value.split(',').filter((option) => !UPGRADE_OPTIONS.includes(option.trim().toLowerCase())).join(',')
     if (kept.trim() !== '' || value === '') head += `${name}: ${kept}\r\n`
   }
-  stream.unshift(Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), rest]))
-  server.emit('connection', stream)
+  return Buffer.from(`${head}\r\n`, 'latin1')
 }

@@ -43,6 +43,7 @@ async function bindInterfaces (wildcard: string, wanted: number, one: Open, { on
   const hosts = interfaceAddresses(wildcard, loopback).map((address) => ({ address, isOptional: true }))
   const { port, addresses, opened } = await openPort(hosts, wanted, one)
   const sockets = new Map(addresses.map((address, index) => [address, opened[index]]))
+  let isClosed = false
   return {
     port,
     async refresh () {
@@ -59,9 +60,17 @@ async function bindInterfaces (wildcard: string, wanted: number, one: Open, { on
         await socket?.close()
       }
       for (const address of now) {
-        if (!sockets.has(address)) await one(address, port).then((socket) => sockets.set(address, socket), onError)
+        if (isClosed || sockets.has(address)) continue
+        const socket = await one(address, port).catch(onError)
+        if (socket && isClosed) await socket.close()
+        else if (socket) sockets.set(address, socket)
       }
     },
-    async close () { await Promise.all([...sockets.values()].map((socket) => socket?.close())) }
+    async close () {
+      isClosed = true
+      const all = [...sockets.values()]
+      sockets.clear()
+      await Promise.all(all.map((socket) => socket?.close()))
+    }
   }
 }

@@ -45,6 +45,10 @@ export function listen ({ endpoint, gate, limits, connections, steps, onClient }
     const ignore = () => {}
     socket.on('error', ignore)
     pass({ stream: socket, socket, peer, leave }, steps, (client) => {
+      if (socket.destroyed) {
+        client.stream.destroy()
+        return
+      }
       onClient(client)
       if (client.stream === socket) socket.off('error', ignore)
     }, (error) => refused(error instanceof Refusal ? error.reason : (error as NodeJS.ErrnoException).code ?? error.message))

@@ -4,7 +4,7 @@ import { closeSync, openSync, readdirSync } from 'node:fs'
 /** The soft limit (RLIMIT_NOFILE, which Node.js raises to the hard one at its start); Infinity where there is none. */
 export function descriptorLimit (): number {
   // Else it looks up a name for each end of each open connection, which takes seconds where no server for names answers.
-  process.report.excludeNetwork = true
+  Object.assign(process.report, { excludeNetwork: true })
   const report = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
   const soft = report.userLimits?.open_files?.soft
   return typeof soft === 'number' ? soft : Infinity

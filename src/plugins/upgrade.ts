@@ -27,18 +27,21 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
   app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, rest: Buffer) => {
     const session = openSession(stream)
     if (!session) return
-    const isOurs = isWebSocket(request, paths)
-    // At once: as long as there is something to read, a FIN behind it waits, too.
-    const unread = isOurs ? rest : Buffer.concat([headWithoutUpgrade(request), rest])
-    if (unread.length > 0) stream.unshift(unread)
     // Node.js's server forgets the answers that this connection still waits for.
     session.afterAnswers(() => {
       if (session.isEnding || stream.destroyed) return
-      // Node.js has stopped reading HTTP on this connection: it reads the same request again, without its upgrade.
-      if (!isOurs) return app.server.emit('connection', stream)
-      normalize(request)
-      session.isHandedOver = true
-      upgrades.emit('upgrade', request, stream, NOTHING)
+      if (isWebSocket(request, paths)) {
+        normalize(request)
+        session.isHandedOver = true
+        upgrades.emit('upgrade', request, stream, rest)
+      } else if (stream.readableEnded) {
+        // Its client has half-closed while it waited: Node.js reads nothing any more.
+        session.linger()
+      } else {
+        // Node.js has stopped reading HTTP on this connection: it reads the same request again, without its upgrade.
+        stream.unshift(Buffer.concat([headWithoutUpgrade(request), rest]))
+        app.server.emit('connection', stream)
+      }
     })
   })
   app.server.on('connect', ({ url }: IncomingMessage, stream: Duplex) => {
@@ -46,8 +49,6 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
     if (session) answerConnect(session, url)
   })
 })
-
-const NOTHING = Buffer.alloc(0)
 
 /** The session of a client that may still ask for something; what others send is discarded. */
 function openSession (stream: Duplex): HttpSession | undefined {

@@ -30,12 +30,12 @@ export async function vanishes (t: Test, way: Way): Promise<void> {
     t.teardown(() => way.restore())
     const { app, endpoint, target, log } = await serverFor(t, {
       HOST: way.host,
-      WS_PING_MS: '500',
-      TCP_IDLE_MS: '1000',
-      HTTP_HEADERS_MS: '500',
-      HTTP_REQUEST_MS: '1000',
-      HTTP_IDLE_MS: '1000',
-      HTTP_KEEP_ALIVE_MS: '500'
+      WS_PING_MS: '2000',
+      TCP_IDLE_MS: '3000',
+      HTTP_HEADERS_MS: '2000',
+      HTTP_REQUEST_MS: '3000',
+      HTTP_IDLE_MS: '3000',
+      HTTP_KEEP_ALIVE_MS: '2000'
     })
     const child = await open(target)
     t.equal(endpoint('ws-echo').open, 1, 'it answers its pings')
@@ -47,7 +47,7 @@ export async function vanishes (t: Test, way: Way): Promise<void> {
   })
 
   await t.test('does not hold a drain', async (t) => {
-    const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '500', DRAIN_MS: '5000' })
+    const { app, target } = await serverFor(t, { HOST: way.host, WS_PING_MS: '2000', DRAIN_MS: '5000' })
     const child = await open(target)
     way.vanish(child)
     const started = performance.now()

@@ -41,7 +41,7 @@ t.test('a timer that fires early tells no second twice, and a client that comes 
 })
 
 t.test('the zone is that of date(1), also where TZ has the form of POSIX', async (t) => {
-  for (const [TZ, isTold] of [['CET-1CEST,M3.5.0,M10.5.0/3', false], ['<+0545>-5:45', false], ['Asia/Tokyo', false], ['XXX3:17', true]] as const) {
+  for (const [TZ, isTold] of [['CET-1CEST,M3.5.0,M10.5.0/3', false], ['<+0545>-5:45', false], ['Asia/Tokyo', false], ['ABC3:17', true]] as const) {
     const { target, lines, child } = await serve(t, { TZ })
     const seconds = async () => Date.parse(`${String(await ask(target('time'), options)).trim()} UTC`) / 1000
     const date = () => Date.parse(`${execFileSync('date', ['+%Y-%m-%dT%H:%M:%S'], { env: { ...process.env, TZ } }).toString().trim()}Z`) / 1000

@@ -69,11 +69,6 @@ export class Connection {
     this.#publish('half-close')
   }
 
-  /** Whether a reason for its end is known. */
-  get isEnding (): boolean {
-    return this.#reason !== undefined
-  }
-
   /** Notes why the connection is ending; the first reason stands. */
   because (reason: string): void {
     this.#reason ??= reason

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { ConfigError, loadConfig, type Values } from '../src/config/config.ts'
+import { loadConfig, type Values } from '../src/config/config.ts'
+import { ConfigError } from '../src/config/config-error.ts'
 import { flag, settings } from '../src/config/settings.ts'
 
 /** The problems that these settings have; none where they are right. */
@@ -55,12 +56,21 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   number: ['ten', '1.5', '-1', '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
 }
 
+/** What would be right for each, in words. */
+const RIGHT: Readonly<Record<string, RegExp>> = {
+  ports: /off, 0 for a free port, or ports from 1 to 65535/,
+  hosts: /IP addresses, such as/,
+  origins: /origins such as/,
+  enum: /one of/
+}
+
 t.test('every setting refuses bad values, naming the variable, the value and what would be right', async (t) => {
   const seen = new Set<string>()
   for (const [name, setting] of Object.entries(settings)) {
-    const format = setting.format ?? (setting.enum ? 'enum' : 'number')
-    const right = format === 'ports' ? /off, 0 for a free port, or ports from 1 to 65535/ : format === 'hosts' ? /IP addresses, such as/ : format === 'origins' ? /origins such as/ : format === 'enum' ? /one of/ : new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`)
-    const outside = format === 'number' ? [String((setting.minimum ?? 0) - 1), String((setting.maximum ?? 0) + 1)] : []
+    const isNumber = 'minimum' in setting
+    const format = isNumber ? 'number' : setting.format ?? 'enum'
+    const right = isNumber ? new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`) : RIGHT[format] ?? /^$/
+    const outside = isNumber ? [String(setting.minimum - 1), String(setting.maximum + 1)] : []
     // The first setting of a format is given all bad texts, the others one.
     const bad = [...outside, ...BAD[format]?.slice(0, seen.has(format) ? 1 : Infinity) ?? []]
     seen.add(format)

@@ -61,7 +61,7 @@ t.test('every port is exposed by the image and published by compose.yaml', async
 })
 
 t.test('the start table of the README is the real one', async (t) => {
-  const app = await buildApp(loadConfig(), createLogger('silent', false))
+  const app = await buildApp(loadConfig(), await createLogger('silent', false))
   t.teardown(() => app.close())
   // Built and not started: the default ports may be busy here.
   const own = { name: 'debian', addresses: ['127.0.1.1'] }

@@ -170,7 +170,7 @@ t.test('HTTP', async (t) => {
   await t.test('/api/services has the fields that it promises', async (t) => {
     const rows = (await app.inject('/api/services')).json() as { name: string }[]
     t.match(rows.find(({ name }) => name === 'echo'), {
-      name: 'echo', transport: 'tcp', address: '127.0.0.1', port: Number, state: 'open', open: 0, total: 0, bytesIn: 0, bytesOut: 0, refused: 0
+      name: 'echo', transport: 'tcp', address: '127.0.0.1', addresses: ['127.0.0.1'], port: Number, state: 'open', open: 0, total: 0, bytesIn: 0, bytesOut: 0, refused: 0
     })
     t.match(rows.find(({ name }) => name === 'ws-echo'), { transport: 'websocket', path: '/ws/echo', port: endpoint('http').port })
   })

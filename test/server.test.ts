@@ -17,7 +17,7 @@ import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } f
 
 const options = { timeoutMs: TIMEOUT_MS }
 const MIB = 1_048_576
-const silent = createLogger('silent', false)
+const silent = await createLogger('silent', false)
 const OWN = { name: 'debian', addresses: ['127.0.1.1'] }
 
 async function busyTcpPort (t: Test): Promise<number> {

@@ -8,7 +8,7 @@ import { sinkCommand } from './sink.ts'
 import { tcpCommands } from './tcp.ts'
 import { udpCommand } from './udp.ts'
 import { wsCommand } from './ws.ts'
-import { ConfigError } from '../config/config.ts'
+import { ConfigError } from '../config/config-error.ts'
 import { StartError } from '../config/start-error.ts'
 import { VERSION } from '../shared/version.ts'
 

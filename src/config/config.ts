@@ -1,5 +1,6 @@
 /** How the settings are read: from the environment and from flags into one Config, or into one error that names all that is wrong. */
 import { rawServices } from '../sockets/index.ts'
+import { ConfigError } from './config-error.ts'
 import { DEFAULT_HOSTS, parseHosts, type Host } from './hosts.ts'
 import { portVariable, settings } from './settings.ts'
 import { parseOrigins, parsePorts, validate } from './validation.ts'
@@ -73,18 +74,6 @@ export interface Config {
   readonly maxAddresses: number
   readonly logRate: RateSetting
   readonly shed: { readonly delayMs: number, readonly memoryBytes: number }
-}
-
-/** Names every problem of the settings at once, a line each. */
-export class ConfigError extends Error {
-  readonly code = 'ERR_CONFIG'
-  readonly problems: readonly string[]
-
-  constructor (problems: readonly string[]) {
-    super(`the settings are not right:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
-    this.name = 'ConfigError'
-    this.problems = problems
-  }
 }
 
 export type Values = Readonly<Record<string, string | undefined>>

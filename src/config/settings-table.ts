@@ -1,27 +1,28 @@
 /** The settings as Markdown tables: `oneloop serve --help`, the README and docs/limits.md show them. */
-import { flag, isLimit, settings, type Documented } from './settings.ts'
+import { flag, isLimit, settings, type Setting } from './settings.ts'
 
 /** Every setting; of one kind, those that are limits or those that are none. */
 export function settingsTable (kind?: 'limits' | 'others'): string {
   const rows = Object.entries(settings)
     .filter(([name]) => kind === undefined || isLimit(name) === (kind === 'limits'))
-    .map(([name, setting]) => [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description ?? ''])
+    .map(([name, setting]) => [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description])
   return markdown(['Variable', 'Flag', 'Default', 'Range', 'Meaning'], rows)
 }
 
 /** Every limit that can be set, and what a client gets that crosses it. */
 export function limitsTable (): string {
   const rows = Object.entries(settings).filter(([name]) => isLimit(name)).map(([name, setting]) =>
-    [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description ?? '', setting.crossed ?? ''])
+    [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description, setting.crossed ?? ''])
   return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'A client that crosses it gets'], rows)
 }
 
-function range ({ format, enum: values, minimum, maximum }: Documented): string {
-  switch (format) {
+function range (setting: Setting): string {
+  if ('minimum' in setting) return `${setting.minimum}–${setting.maximum}`
+  switch (setting.format) {
     case 'ports': return '`off`, `0` (free), 1–65535, list'
     case 'hosts': return 'IP addresses, list'
     case 'origins': return 'list of origins'
-    default: return values ? values.join(', ') : `${minimum}–${maximum}`
+    case undefined: return setting.enum?.join(', ') ?? ''
   }
 }
 

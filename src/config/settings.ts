@@ -1,5 +1,4 @@
 /** Every setting, once: its name, type, default, range and meaning; of a limit also what a client gets that crosses it. */
-import Type, { type TSchema } from 'typebox'
 import { rawServices } from '../sockets/index.ts'
 
 export const MAX_PORTS = 8
@@ -8,24 +7,37 @@ export const MAX_ORIGINS = 16
 const KIB = 1024
 const MIB = 1_048_576
 
-/** What the schema of a setting says beside its type. */
-export interface Documented {
-  default?: unknown
-  description?: string
-  format?: string
-  enum?: readonly unknown[]
-  minimum?: number
-  maximum?: number
+interface Common {
+  readonly description: string
   /** Of a limit: what a client that crosses it gets. */
-  crossed?: string
+  readonly crossed?: string
   /** Of a limit: its default with PROFILE=bench. */
-  bench?: number
+  readonly bench?: number
 }
 
-const limit = (value: number, [minimum, maximum]: readonly [number, number], bench: number, description: string, crossed: string) =>
-  Type.Integer({ default: value, minimum, maximum, bench, description, crossed })
-const ports = (defaults: readonly number[], of: string) =>
-  Type.String({ default: defaults.join(','), format: 'ports', description: `Ports of ${of}` })
+/** A whole number, both ends of its range among the right ones. */
+export interface NumberSetting extends Common {
+  readonly default: number
+  readonly minimum: number
+  readonly maximum: number
+}
+
+export interface TextSetting extends Common {
+  readonly default: string
+  /** Either a format, which `validation.ts` knows, or every right value. */
+  readonly format?: 'hosts' | 'ports' | 'origins'
+  readonly enum?: readonly string[]
+}
+
+export type Setting = NumberSetting | TextSetting
+
+const number = (value: number, [minimum, maximum]: readonly [number, number], description: string): NumberSetting =>
+  ({ default: value, minimum, maximum, description })
+const limit = (value: number, range: readonly [number, number], bench: number, description: string, crossed: string): NumberSetting =>
+  ({ ...number(value, range, description), bench, crossed })
+const text = (setting: TextSetting): TextSetting => setting
+const ports = (defaults: readonly number[], of: string): TextSetting =>
+  ({ default: defaults.join(','), format: 'ports', description: `Ports of ${of}` })
 
 const COUNT = [1, 100_000] as const
 const RATE = [1, 1_000_000] as const
@@ -41,15 +53,15 @@ export const portVariable = (service: string): string => `${service.toUpperCase(
 /** `UDP_ECHO_PORT` → `--udp-echo-port`. */
 export const flag = (variable: string): string => `--${variable.toLowerCase().replaceAll('_', '-')}`
 
-export const fixed = Type.Object({
-  HOST: Type.String({ default: '', format: 'hosts', description: 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback' }),
-  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], { default: 'info', description: 'Least important log lines to write' }),
-  LAB: Type.Enum(['on', 'off'], { default: 'on', description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
-  ORIGINS: Type.String({ default: '', format: 'origins', description: 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab' }),
-  PROFILE: Type.Enum(['default', 'bench'], { default: 'default', description: 'bench raises every limit, for a laboratory; see docs/limits.md' }),
-  DRAIN_MS: Type.Integer({ default: 10_000, minimum: 1000, maximum: 600_000, description: 'Time to shut down in, whatever clients do', crossed: `${DESTROYED}, 400 ms or a fifth of it before this time is up` }),
-
-  DRAIN_DELAY_MS: Type.Integer({ default: 0, minimum: 0, maximum: 600_000, description: 'Of DRAIN_MS, the time to go on serving while `/readyz` says 503; 5000 in Kubernetes' }),
+/** All but the ports, which the services name. */
+export const fixed = {
+  HOST: text({ default: '', format: 'hosts', description: 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback' }),
+  LOG_LEVEL: text({ default: 'info', enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], description: 'Least important log lines to write' }),
+  LAB: text({ default: 'on', enum: ['on', 'off'], description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
+  ORIGINS: text({ default: '', format: 'origins', description: 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab' }),
+  PROFILE: text({ default: 'default', enum: ['default', 'bench'], description: 'bench raises every limit, for a laboratory; see docs/limits.md' }),
+  DRAIN_MS: limit(10_000, [1000, 600_000], 10_000, 'Time to shut down in, whatever clients do', `${DESTROYED}, 400 ms or a fifth of it before this time is up`),
+  DRAIN_DELAY_MS: number(0, [0, 600_000], 'Of DRAIN_MS, the time to go on serving while `/readyz` says 503; 5000 in Kubernetes'),
 
   HTTP_MAX_CONNECTIONS: limit(500, COUNT, 10_000, 'Open HTTP connections, WebSockets not among them', CLOSED),
   HTTP_MAX_PER_ADDRESS: limit(50, COUNT, 100_000, 'Of these, from one address', CLOSED),
@@ -95,10 +107,10 @@ export const fixed = Type.Object({
   LOG_BURST: limit(100, RATE, 100, 'Log lines about one address before its rate counts', 'the others counted as `unlogged` in the next line'),
   SHED_DELAY_MS: limit(200, [10, 60_000], 60_000, 'Lasting delay of the event loop above which HTTP turns requests away', '503 with `Retry-After`'),
   SHED_MEMORY_BYTES: limit(0, [0, 2 ** 40], 0, 'Resident memory above which HTTP turns requests away; 0: 85 % of what the process may use', '503 with `Retry-After`; a WebSocket with more than 64 KiB of an unfinished message gets close code 1013')
-})
+}
 
-const { HOST, ...others } = fixed.properties
-export const settings: Readonly<Record<string, TSchema & Documented>> = {
+const { HOST, ...others } = fixed
+export const settings: Readonly<Record<string, Setting>> = {
   HOST,
   HTTP_PORT: ports([5001], '`http`'),
   ...Object.fromEntries(rawServices.map((s) => [portVariable(s.name), ports(s.ports, `\`${s.name}\``)])),

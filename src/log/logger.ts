@@ -1,6 +1,5 @@
 /** The logger: readable lines on a terminal, JSON lines everywhere else. */
 import { pino, type Logger as PinoLogger } from 'pino'
-import { prettyFactory } from 'pino-pretty'
 import { Output } from './output.ts'
 
 export type Logger = PinoLogger & {
@@ -10,12 +9,18 @@ export type Logger = PinoLogger & {
   flush (): Promise<void>
 }
 
-export function createLogger (level: string, isTerminal: boolean): Logger {
+export async function createLogger (level: string, isTerminal: boolean): Promise<Logger> {
   const output = new Output(isTerminal)
-  const format = isTerminal ? prettyFactory({ ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true, colorize: true }) : undefined
+  const format = isTerminal ? await prettyFormat() : undefined
   const logger = pino({ level }, { write: (line) => output.write(format ? format(line) : line) })
   return Object.defineProperties(logger, {
     lostLines: { get: () => output.lost },
     flush: { value: () => output.flush() }
   }) as Logger
+}
+
+/** Loaded for a terminal only: a container starts without it. */
+async function prettyFormat (): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty')
+  return prettyFactory({ ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true, colorize: true })
 }

@@ -1,6 +1,5 @@
 /** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import Type, { type Static } from 'typebox'
 import { reachable } from '../shared/address.ts'
 import { play } from '../clients/transcript.ts'
 import { MAX_LESSON_MS } from '../lab/lessons.ts'
@@ -12,14 +11,21 @@ const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4
 const RUN_MS = 3000
 
-const Lesson = Type.Object({
-  ms: Type.Integer({ minimum: 1, maximum: MAX_LESSON_MS, default: DEFAULT_LESSON_MS, description: 'Milliseconds' })
-}, { additionalProperties: false })
+const lesson = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { ms: { type: 'integer', minimum: 1, maximum: MAX_LESSON_MS, default: DEFAULT_LESSON_MS, description: 'Milliseconds' } }
+}
 
-const Run = Type.Object({
-  service: Type.String({ maxLength: 64 }),
-  port: Type.Optional(Type.Integer({ description: 'Of a service on several ports' }))
-}, { additionalProperties: false })
+const run = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['service'],
+  properties: {
+    service: { type: 'string', maxLength: 64 },
+    port: { type: 'integer', description: 'Of a service on several ports' }
+  }
+}
 
 export async function lab (app: FastifyInstance): Promise<void> {
   let running = 0
@@ -29,13 +35,13 @@ export async function lab (app: FastifyInstance): Promise<void> {
   }
 
   for (const kind of ['block', 'wait', 'worker'] as const) {
-    app.post<{ Querystring: Static<typeof Lesson> }>(`/api/lab/${kind}`, {
-      schema: { querystring: Lesson }, onRequest: sameOrigin, preHandler: holdFin
+    app.post<{ Querystring: { ms: number } }>(`/api/lab/${kind}`, {
+      schema: { querystring: lesson }, onRequest: sameOrigin, preHandler: holdFin
     }, async (request): Promise<LessonResult> => await app.loop.teach(kind, request.query.ms))
   }
 
-  app.post<{ Querystring: Static<typeof Run> }>('/api/lab/run', {
-    schema: { querystring: Run }, onRequest: sameOrigin, preHandler: holdFin
+  app.post<{ Querystring: { service: string, port?: number } }>('/api/lab/run', {
+    schema: { querystring: run }, onRequest: sameOrigin, preHandler: holdFin
   }, async (request): Promise<Transcript> => {
     const { service, port } = request.query
     const endpoint = app.endpoints.find((one) => one.name === service && one.state === 'open' && (port === undefined || one.port === port))

@@ -1,24 +1,12 @@
 /** What runs and how busy it is, as JSON. */
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
-
-const Count = (description: string) => Type.Integer({ minimum: 0, description })
-
-const ServiceRow = Type.Object({
-  name: Type.String(),
-  transport: Type.Enum(['http', 'websocket', 'tcp', 'udp']),
-  address: Type.String({ description: 'The address that was bound' }),
-  port: Type.Union([Type.Integer(), Type.Null()], { description: 'null where the service is off' }),
-  path: Type.Optional(Type.String({ description: 'Of a WebSocket service' })),
-  state: Type.Enum(['closed', 'open', 'busy', 'off', 'draining']),
-  summary: Type.String(),
-  open: Count('Connections open now; 0 for UDP'),
-  total: Count('Connections, or datagrams received, since the start'),
-  bytesIn: Count('Bytes received since the start'),
-  bytesOut: Count('Bytes sent since the start'),
-  refused: Count('Connections and datagrams turned away by a limit or a guard')
-})
+import type { Endpoint } from '../traffic/endpoint.ts'
 
 export async function services (app: FastifyInstance): Promise<void> {
-  app.get('/api/services', { schema: { response: { 200: Type.Array(ServiceRow) } } }, async () => app.endpoints)
+  app.get('/api/services', async () => app.endpoints.map(row))
+}
+
+/** `address` is the first of `addresses`; `port` is null where the service is off; `path` is a WebSocket's. Counts are since the start, but `open`. */
+function row ({ name, transport, address, addresses, port, path, state, summary, open, total, bytesIn, bytesOut, refused }: Endpoint) {
+  return { name, transport, address, addresses, port, path, state, summary, open, total, bytesIn, bytesOut, refused }
 }

@@ -6,6 +6,7 @@ export const UNDECODABLE = '/%EF%BF%BD'
 
 /** `http://host/path` → `/path` (absolute-form), `*` → `/` (asterisk-form, of OPTIONS). */
 export function originForm (url: string): string {
+  if (url.startsWith('/')) return url
   if (url === '*') return '/'
   const [, , rest] = ABSOLUTE.exec(url) ?? []
   if (rest === undefined) return url

@@ -12,8 +12,10 @@ export class Connection {
   /** What the limits count as its address. */
   readonly network: string
   readonly endpoint: Endpoint
+  readonly owner: Owner
+  /** Of all open connections. */
+  place = -1
   readonly #all: Connections
-  readonly #owner: Owner
   readonly #openedAt = performance.now()
   #bytesIn = 0
   #bytesOut = 0
@@ -27,7 +29,7 @@ export class Connection {
     this.peer = formatAddress(peer.address, peer.port)
     this.network = network(peer.address)
     this.id = id
-    this.#owner = owner
+    this.owner = owner
     endpoint.open++
     endpoint.total++
     this.#publish('connect')
@@ -76,7 +78,7 @@ export class Connection {
 
   destroy (reason: string): void {
     this.because(reason)
-    this.#owner.destroy()
+    this.owner.destroy()
   }
 
   /** The client crossed a limit: counts it, and notes it as the reason for the end that follows. */
@@ -88,7 +90,7 @@ export class Connection {
   /** Like `crossed`, and ends the connection at once. */
   destroyFor (limit: string, how?: string): void {
     this.crossed(limit, how)
-    this.#owner.destroy()
+    this.owner.destroy()
   }
 
   /** The connection broke, or its client broke the protocol: counts the error, and notes it as the reason for the end that follows. */

@@ -1,0 +1,11 @@
+/** Settings that are not right: every problem at once, a line each. */
+export class ConfigError extends Error {
+  readonly code = 'ERR_CONFIG'
+  readonly problems: readonly string[]
+
+  constructor (problems: readonly string[]) {
+    super(`the settings are not right:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}

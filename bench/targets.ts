@@ -72,11 +72,11 @@ const capsFor = ({ protocol, connections }: Load): NodeJS.ProcessEnv => ({
 
 const oneloop: Target = {
   name: 'oneloop',
-  description: 'this checkout',
+  description: 'this checkout, as npm start starts it',
   provides: ALL,
   start: (pin, hold, isLimited) => {
     const env = { HOST, ...OFF, ...FREE, ...(!isLimited && { PROFILE: 'bench' }), ...(hold && capsFor(hold)) }
-    return launch([...pin, process.execPath, 'dist/cli.js', 'serve'], env, '/healthz', loggedPorts)
+    return launch([...pin, process.execPath, '--max-semi-space-size=8', 'dist/cli.js', 'serve'], env, '/healthz', loggedPorts)
   }
 }
 

@@ -41,7 +41,7 @@ export interface Opened {
   readonly endpoint: Endpoint
   /** The number that the connection had with HTTP. */
   readonly id: number
-  readonly onClosed: (session: WebSocketSession) => void
+  readonly onClosed: () => void
 }
 
 export class WebSocketSession implements WebSocketClient, Owner {
@@ -123,6 +123,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
 
   /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
   ping (): void {
+    if (this.#socket.readyState === this.#socket.CLOSED) return
     if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
@@ -173,7 +174,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
   }
 
   onClose (code: number): void {
-    this.#onClosed(this)
+    this.#onClosed()
     // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     this.#guard(() => this.#receiver.close?.())

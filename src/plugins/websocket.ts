@@ -22,12 +22,14 @@ const PINGS_AT_ONCE = 16
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
   const { config, connections } = app
   const limits = config.websocket
-  const sessions = new Set<WebSocketSession>()
   const gate = new Gate(limits)
+  const sessions = () => connections.owners.filter((owner) => owner instanceof WebSocketSession)
 
   // ws 8.23 has these; its types do not know the last four yet.
   const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
     server: app.upgrades,
+    // Connections knows them all.
+    clientTracking: false,
     // A window costs memory for each connection, and a compression bomb waits for inflating.
     perMessageDeflate: false,
     maxPayload: limits.maxMessageBytes,
@@ -47,10 +49,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   })
 
   // After the reads of this turn: after a process was stopped for longer than a beat, the pongs are there, but unread.
-  const beat = () => { inPieces(sessions, PINGS_AT_ONCE, (session) => session.ping()) }
+  const beat = () => { inPieces(new Set(sessions()), PINGS_AT_ONCE, (session) => session.ping()) }
   const heartbeat = setInterval(() => setImmediate(beat), limits.pingMs).unref()
 
-  app.pressure.onMemoryShort = () => { for (const session of sessions) session.onMemoryShort() }
+  app.pressure.onMemoryShort = () => { for (const session of sessions()) session.onMemoryShort() }
 
   const http = app.endpoints.find(({ transport }) => transport === 'http')
   if (!http) throw new Error('the websocket plugin goes after the http plugin')
@@ -87,13 +89,8 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }
-        const onClosed = (session: WebSocketSession) => {
-          sessions.delete(session)
-          gate.leave(network(peer.address))
-        }
-        const session = new WebSocketSession({ socket, raw: request.raw.socket, peer, endpoint, id: http.upgrade(), onClosed }, connections, limits)
-        sessions.add(session)
-        session.start(service)
+        const onClosed = () => gate.leave(network(peer.address))
+        new WebSocketSession({ socket, raw: request.raw.socket, peer, endpoint, id: http.upgrade(), onClosed }, connections, limits).start(service)
       }
     })
   }

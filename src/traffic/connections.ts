@@ -32,8 +32,13 @@ export class Connections {
     this.feed = feed
     this.#sweep = setInterval(() => {
       const now = performance.now()
-      for (const { owner } of [...this.#open]) owner.sweep?.(now)
+      for (const owner of this.owners) owner.sweep?.(now)
     }, sweepMs).unref()
+  }
+
+  /** Those of all connections that are open now, in no order. */
+  get owners (): Owner[] {
+    return this.#open.map(({ owner }) => owner)
   }
 
   /**
@@ -71,7 +76,7 @@ export class Connections {
   }
 
   drain (): void {
-    for (const { owner } of [...this.#open]) owner.drain()
+    for (const owner of this.owners) owner.drain()
   }
 
   destroyAll (): void {

@@ -1,6 +1,7 @@
 /** Listening for streams: one `net.Server` for each address. Applies the gate, and takes each client through the wire's steps to its runner. */
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { formatAddress, network, unmapped } from '../shared/address.ts'
+import type { Peer } from '../service.ts'
 import type { Connections } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
 import type { Gate } from '../traffic/gate.ts'
@@ -20,6 +21,26 @@ export interface Door {
 }
 
 export function listen ({ endpoint, gate, limits, connections, steps, onClient }: Door): Open {
+  function refuse (socket: Socket, peer: Peer, reason: string): void {
+    socket.destroy()
+    connections.refuse(endpoint, reason, formatAddress(peer.address, peer.port))
+  }
+
+  function enter (client: Client): void {
+    const { socket } = client
+    if (steps.length === 0) return onClient(client)
+    const ignore = () => {}
+    socket.on('error', ignore)
+    pass(client, steps, (passed) => {
+      if (socket.destroyed) {
+        passed.stream.destroy()
+        return
+      }
+      onClient(passed)
+      if (passed.stream === socket) socket.off('error', ignore)
+    }, (error) => refuse(socket, client.peer, error instanceof Refusal ? error.reason : (error as NodeJS.ErrnoException).code ?? error.message))
+  }
+
   function onConnection (socket: Socket): void {
     const { remoteAddress, remotePort } = socket
     // Reset before we got to it: nobody is there to be served.
@@ -29,29 +50,15 @@ export function listen ({ endpoint, gate, limits, connections, steps, onClient }
     }
     const peer = { address: unmapped(remoteAddress), port: remotePort }
     const from = network(peer.address)
-    const refused = (reason: string) => {
-      socket.destroy()
-      connections.refuse(endpoint, reason, formatAddress(peer.address, peer.port))
-    }
     const limit = gate.enter(from)
-    if (limit) return refused(`${limits}_${limit}`)
+    if (limit) return refuse(socket, peer, `${limits}_${limit}`)
     let isIn = true
     const leave = () => {
       if (isIn) gate.leave(from)
       isIn = false
     }
-    socket.once('close', leave)
-    if (steps.length === 0) return onClient({ stream: socket, socket, peer, leave })
-    const ignore = () => {}
-    socket.on('error', ignore)
-    pass({ stream: socket, socket, peer, leave }, steps, (client) => {
-      if (socket.destroyed) {
-        client.stream.destroy()
-        return
-      }
-      onClient(client)
-      if (client.stream === socket) socket.off('error', ignore)
-    }, (error) => refused(error instanceof Refusal ? error.reason : (error as NodeJS.ErrnoException).code ?? error.message))
+    socket.on('close', leave)
+    enter({ stream: socket, socket, peer, leave })
   }
 
   return async (host, port) => {

@@ -76,7 +76,7 @@ const oneloop: Target = {
   provides: ALL,
   start: (pin, hold, isLimited) => {
     const env = { HOST, ...OFF, ...FREE, ...(!isLimited && { PROFILE: 'bench' }), ...(hold && capsFor(hold)) }
-    return launch([...pin, process.execPath, '--max-semi-space-size=8', 'dist/cli.js', 'serve'], env, '/healthz', loggedPorts)
+    return launch([...pin, process.execPath, '--max-semi-space-size=16', 'dist/cli.js', 'serve'], env, '/healthz', loggedPorts)
   }
 }
 

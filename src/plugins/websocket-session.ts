@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Config } from '../config/config.ts'
-import type { Peer, WebSocketClient, WebSocketReceiver, WebSocketService } from '../service.ts'
+import type { Peer, WebSocketClient, WebSocketService } from '../service.ts'
 import type { Connection } from '../traffic/connection.ts'
 import type { Connections, Owner } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
@@ -53,7 +53,8 @@ export class WebSocketSession implements WebSocketClient, Owner {
   readonly #cork: Cork
   readonly #rate: Bucket
   readonly #onClosed: Opened['onClosed']
-  #receiver: WebSocketReceiver = {}
+  /** As the service gave it: V8 learns to put an object made here for every client where only a full collection finds it. */
+  #receiver: ReturnType<WebSocketService['onConnection']> = undefined
   /** Whether it gave a sign of life since the last beat. */
   #isAlive = true
   /** Whether a close frame was sent that the client has to answer. */
@@ -77,10 +78,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
 
   start (service: WebSocketService): void {
     this.#socket.on('close', onClose).on('error', onError)
-    this.#guard(() => {
-      const receiver = service.onConnection(this)
-      if (receiver) this.#receiver = typeof receiver === 'function' ? { message: receiver } : receiver
-    })
+    this.#guard(() => { this.#receiver = service.onConnection(this) })
     this.#socket.on('message', onMessage).on('ping', onControl).on('pong', onControl)
   }
 
@@ -151,7 +149,8 @@ export class WebSocketSession implements WebSocketClient, Owner {
     if (this.#isTooFast()) return
     this.#isAlive = true
     try {
-      this.#receiver.message?.(message, isBinary)
+      if (typeof this.#receiver === 'function') this.#receiver(message, isBinary)
+      else this.#receiver?.message?.(message, isBinary)
     } catch (err) {
       this.#onServiceError(err)
     }
@@ -177,7 +176,8 @@ export class WebSocketSession implements WebSocketClient, Owner {
     this.#onClosed()
     // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
-    this.#guard(() => this.#receiver.close?.())
+    const receiver = this.#receiver
+    if (typeof receiver === 'object') this.#guard(() => receiver.close?.())
     this.connection.closed(`close code ${code}`)
   }
 

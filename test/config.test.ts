@@ -44,6 +44,7 @@ t.test('a flag wins over the environment; an empty variable counts as not set', 
   t.equal(loadConfig({ DRAIN_MS: '2000' }).drainMs, 2000)
   t.equal(loadConfig({ DRAIN_MS: '2000' }, { DRAIN_MS: '3000' }).drainMs, 3000)
   t.equal(loadConfig({ DRAIN_MS: '' }).drainMs, 10_000)
+  t.match(problemsOf({}, { DRAIN_MS: '' }), ['DRAIN_MS="" from --drain-ms must be a whole number'], 'an empty flag does not')
   t.equal(flag('UDP_ECHO_PORT'), '--udp-echo-port')
 })
 
@@ -52,7 +53,7 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   ports: ['on', '-1', '65536', '1.5', '99999', '1,', ',1', '1, 2', '1 2', '1,2,3,4,5,6,7,8,9', '0x10'],
   hosts: ['localhost', '300.0.0.1', '127.0.0.1:80', '127.1', '*', '127.0.0.1,', '127.0.0.1, ::1', 'x86_64-pc-linux-gnu', Array.from({ length: 17 }, (_, i) => `127.0.0.${i}`).join(',')],
   origins: ['lab.example', 'https://lab.example/', 'https://lab.example:443', 'null', '*', 'ftp://lab.example', 'https://a,', ' ', Array(17).fill('http://a').join(',')],
-  enum: ['loud', 'INFO', '30'],
+  choice: ['loud', 'INFO', '30'],
   number: ['ten', '1.5', '-1', '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
 }
 
@@ -61,14 +62,14 @@ const RIGHT: Readonly<Record<string, RegExp>> = {
   ports: /off, 0 for a free port, or ports from 1 to 65535/,
   hosts: /IP addresses, such as/,
   origins: /origins such as/,
-  enum: /one of/
+  choice: /one of/
 }
 
 t.test('every setting refuses bad values, naming the variable, the value and what would be right', async (t) => {
   const seen = new Set<string>()
   for (const [name, setting] of Object.entries(settings)) {
     const isNumber = 'minimum' in setting
-    const format = isNumber ? 'number' : setting.format ?? 'enum'
+    const format = isNumber ? 'number' : 'format' in setting ? setting.format : 'choice'
     const right = isNumber ? new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`) : RIGHT[format] ?? /^$/
     const outside = isNumber ? [String(setting.minimum - 1), String(setting.maximum + 1)] : []
     // The first setting of a format is given all bad texts, the others one.

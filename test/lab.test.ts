@@ -302,7 +302,7 @@ t.test('a lesson works without a viewer, though a service is full, and leaves no
   holder.destroy()
 })
 
-/** Resolves between two rounds of pings, which are 100 ms apart. */
+/** Resolves once every protocol was pinged, and 20 ms later: rounds are 100 ms apart, and those of one round come together. */
 async function pause ({ app }: TestServer): Promise<void> {
   let left = 4
   await new Promise<void>((resolve) => {

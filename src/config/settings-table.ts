@@ -18,11 +18,11 @@ export function limitsTable (): string {
 
 function range (setting: Setting): string {
   if ('minimum' in setting) return `${setting.minimum}–${setting.maximum}`
+  if ('choices' in setting) return setting.choices.join(', ')
   switch (setting.format) {
     case 'ports': return '`off`, `0` (free), 1–65535, list'
     case 'hosts': return 'IP addresses, list'
     case 'origins': return 'list of origins'
-    case undefined: return setting.enum?.join(', ') ?? ''
   }
 }
 

@@ -15,29 +15,33 @@ interface Common {
   readonly bench?: number
 }
 
-/** A whole number, both ends of its range among the right ones. */
+/** A whole number; its range includes both ends. */
 export interface NumberSetting extends Common {
   readonly default: number
   readonly minimum: number
   readonly maximum: number
 }
 
-export interface TextSetting extends Common {
+export interface ListSetting extends Common {
   readonly default: string
-  /** Either a format, which `validation.ts` knows, or every right value. */
-  readonly format?: 'hosts' | 'ports' | 'origins'
-  readonly enum?: readonly string[]
+  /** Of what: `validation.ts` knows how each is written. */
+  readonly format: 'hosts' | 'ports' | 'origins'
 }
 
-export type Setting = NumberSetting | TextSetting
+export interface ChoiceSetting extends Common {
+  readonly default: string
+  readonly choices: readonly string[]
+}
+
+export type Setting = NumberSetting | ListSetting | ChoiceSetting
 
 const number = (value: number, [minimum, maximum]: readonly [number, number], description: string): NumberSetting =>
   ({ default: value, minimum, maximum, description })
 const limit = (value: number, range: readonly [number, number], bench: number, description: string, crossed: string): NumberSetting =>
   ({ ...number(value, range, description), bench, crossed })
-const text = (setting: TextSetting): TextSetting => setting
-const ports = (defaults: readonly number[], of: string): TextSetting =>
-  ({ default: defaults.join(','), format: 'ports', description: `Ports of ${of}` })
+const list = (format: ListSetting['format'], description: string, value = ''): ListSetting => ({ default: value, format, description })
+const choice = (choices: readonly string[], value: string, description: string): ChoiceSetting => ({ default: value, choices, description })
+const ports = (defaults: readonly number[], of: string): ListSetting => list('ports', `Ports of ${of}`, defaults.join(','))
 
 const COUNT = [1, 100_000] as const
 const RATE = [1, 1_000_000] as const
@@ -55,11 +59,11 @@ export const flag = (variable: string): string => `--${variable.toLowerCase().re
 
 /** All but the ports, which the services name. */
 export const fixed = {
-  HOST: text({ default: '', format: 'hosts', description: 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback' }),
-  LOG_LEVEL: text({ default: 'info', enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], description: 'Least important log lines to write' }),
-  LAB: text({ default: 'on', enum: ['on', 'off'], description: 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page' }),
-  ORIGINS: text({ default: '', format: 'origins', description: 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab' }),
-  PROFILE: text({ default: 'default', enum: ['default', 'bench'], description: 'bench raises every limit, for a laboratory; see docs/limits.md' }),
+  HOST: list('hosts', 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback'),
+  LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', 'Least important log lines to write'),
+  LAB: choice(['on', 'off'], 'on', 'Block, Wait, Worker, Run it and the probe; off where strangers reach the page'),
+  ORIGINS: list('origins', 'Origins, besides addresses and this machine\'s own name, whose pages may use the feed and the lab'),
+  PROFILE: choice(['default', 'bench'], 'default', 'bench raises every limit, for a laboratory; see docs/limits.md'),
   DRAIN_MS: limit(10_000, [1000, 600_000], 10_000, 'Time to shut down in, whatever clients do', `${DESTROYED}, 400 ms or a fifth of it before this time is up`),
   DRAIN_DELAY_MS: number(0, [0, 600_000], 'Of DRAIN_MS, the time to go on serving while `/readyz` says 503; 5000 in Kubernetes'),
 

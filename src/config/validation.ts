@@ -1,11 +1,11 @@
 /** Which texts are right for a setting, and what is said of those that are not. */
 import { MAX_HOSTS, parseHosts } from './hosts.ts'
-import { fixed, flag, MAX_ORIGINS, MAX_PORTS, settings, type Setting, type TextSetting } from './settings.ts'
+import { fixed, flag, MAX_ORIGINS, MAX_PORTS, settings, type ListSetting, type Setting } from './settings.ts'
 
 /** By the settings' names; those of the ports are read elsewhere. */
 export type SettingValues = { [Name in keyof typeof fixed]: (typeof fixed)[Name]['default'] }
 
-const FORMATS: Readonly<Record<NonNullable<TextSetting['format']>, (text: string) => boolean>> = {
+const FORMATS: Readonly<Record<ListSetting['format'], (text: string) => boolean>> = {
   hosts: (text) => text === '' || parseHosts(text) !== null,
   ports: (text) => parsePorts(text) !== null,
   origins: (text) => parseOrigins(text) !== null
@@ -27,10 +27,10 @@ export function validate (given: Readonly<Record<string, string>>, isFlag: (name
 /** null where the text is not right. `Number` alone would let `0x10`, `1e3` and an empty text pass. */
 function read (setting: Setting, text: string): string | number | null {
   if ('minimum' in setting) {
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : -1
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN
     return value >= setting.minimum && value <= setting.maximum ? value : null
   }
-  const isRight = setting.format ? FORMATS[setting.format](text) : setting.enum?.includes(text)
+  const isRight = 'format' in setting ? FORMATS[setting.format](text) : setting.choices.includes(text)
   return isRight ? text : null
 }
 
@@ -53,10 +53,10 @@ export function parseOrigins (text: string): string[] | null {
 /** What a setting may be, in words: `a whole number from 100 to 600000`. */
 function allowed (setting: Setting): string {
   if ('minimum' in setting) return `a whole number from ${setting.minimum} to ${setting.maximum}`
+  if ('choices' in setting) return `one of ${setting.choices.join(', ')}`
   switch (setting.format) {
     case 'hosts': return `IP addresses, such as 127.0.0.1,::1, or 0.0.0.0 or :: for all (at most ${MAX_HOSTS}, joined by commas)`
     case 'ports': return `off, 0 for a free port, or ports from 1 to 65535 (at most ${MAX_PORTS}, joined by commas)`
     case 'origins': return `origins such as https://lab.example or http://localhost:3000 (at most ${MAX_ORIGINS}, joined by commas)`
-    case undefined: return `one of ${setting.enum?.join(', ')}`
   }
 }

@@ -19,7 +19,7 @@ export async function createLogger (level: string, isTerminal: boolean): Promise
   }) as Logger
 }
 
-/** Loaded for a terminal only: a container starts without it. */
+/** Loaded for a terminal only. */
 async function prettyFormat (): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty')
   return prettyFactory({ ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true, colorize: true })

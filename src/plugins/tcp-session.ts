@@ -1,7 +1,7 @@
 /** One TCP client: what every TCP service needs and none should have to write. */
 import type { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
-import type { Peer, TcpClient, TcpReceiver, TcpService } from '../service.ts'
+import type { Peer, TcpClient, TcpService } from '../service.ts'
 import type { Connection } from '../traffic/connection.ts'
 import type { Connections, Owner } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
@@ -24,7 +24,8 @@ export class TcpSession implements TcpClient, Owner {
   readonly #limits: Config['tcp']
   readonly #isProbe: (peer: string) => boolean
   readonly #silence: Silence
-  #receiver: TcpReceiver = {}
+  /** As the service gave it: see WebSocketSession. */
+  #receiver: ReturnType<TcpService['onConnection']> = undefined
   /** `end` was called: nothing more is written, and what comes is discarded. */
   #isEnding = false
   /** Bytes wait for the client to read: it is not read until they are gone. */
@@ -44,10 +45,7 @@ export class TcpSession implements TcpClient, Owner {
 
   start (service: TcpService): void {
     this.#stream.on('error', onError).on('close', onClose).on('finish', onFinSent)
-    this.#guard(() => {
-      const receiver = service.onConnection(this)
-      if (receiver) this.#receiver = typeof receiver === 'function' ? { data: receiver } : receiver
-    })
+    this.#guard(() => { this.#receiver = service.onConnection(this) })
     this.#stream.on('end', onFin).on('data', onData)
   }
 
@@ -101,13 +99,7 @@ export class TcpSession implements TcpClient, Owner {
   onData (chunk: Buffer): void {
     this.connection.received(chunk.length)
     if (this.connection.bytesIn > this.#limits.maxBytes) return this.connection.destroyFor('TCP_MAX_BYTES', 'received too much')
-    if (!this.#isEnding && this.#receiver.data) {
-      try {
-        this.#receiver.data(chunk)
-      } catch (err) {
-        this.#failed(err)
-      }
-    }
+    if (!this.#isEnding) this.#deliver(chunk)
     if (chunk.length < FULL_READ_BYTES) return
     this.#stream.pause()
     setImmediate(() => { if (!this.#isBehind) this.#stream.resume() })
@@ -133,8 +125,19 @@ export class TcpSession implements TcpClient, Owner {
     this.connection.halfClosed()
     if (this.#isEnding) return
     this.connection.because('closed by client')
-    if (this.#receiver.end) this.#guard(() => this.#receiver.end?.())
+    const receiver = this.#receiver
+    if (receiver && typeof receiver !== 'function' && receiver.end) this.#guard(() => receiver.end?.())
     else this.end()
+  }
+
+  #deliver (chunk: Buffer): void {
+    try {
+      const receiver = this.#receiver
+      if (typeof receiver === 'function') receiver(chunk)
+      else receiver?.data?.(chunk)
+    } catch (err) {
+      this.#failed(err)
+    }
   }
 
   /** A service that throws loses this one client and no other. */

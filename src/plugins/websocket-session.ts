@@ -32,6 +32,9 @@ const TEXT = { binary: false }
 const SESSION = Symbol('session')
 type Held = WebSocket & { [SESSION]?: WebSocketSession }
 
+/** The session on a WebSocket; undefined where it was refused. */
+export const webSocketSessionOf = (socket: WebSocket): WebSocketSession | undefined => (socket as Held)[SESSION]
+
 /** A client that has shaken hands. */
 export interface Opened {
   readonly socket: WebSocket
@@ -53,7 +56,10 @@ export class WebSocketSession implements WebSocketClient, Owner {
   readonly #cork: Cork
   readonly #rate: Bucket
   readonly #onClosed: Opened['onClosed']
-  /** As the service gave it: V8 learns to put an object made here for every client where only a full collection finds it. */
+  /**
+   * As the service gave it: no object is made here for each client. V8 soon made those in its old generation, and there each
+   * kept a client that had gone until the next full collection.
+   */
   #receiver: ReturnType<WebSocketService['onConnection']> = undefined
   /** Whether it gave a sign of life since the last beat. */
   #isAlive = true
@@ -121,7 +127,6 @@ export class WebSocketSession implements WebSocketClient, Owner {
 
   /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
   ping (): void {
-    if (this.#socket.readyState === this.#socket.CLOSED) return
     if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
@@ -149,8 +154,9 @@ export class WebSocketSession implements WebSocketClient, Owner {
     if (this.#isTooFast()) return
     this.#isAlive = true
     try {
-      if (typeof this.#receiver === 'function') this.#receiver(message, isBinary)
-      else this.#receiver?.message?.(message, isBinary)
+      const receiver = this.#receiver
+      if (typeof receiver === 'function') receiver(message, isBinary)
+      else receiver?.message?.(message, isBinary)
     } catch (err) {
       this.#onServiceError(err)
     }
@@ -177,7 +183,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
     // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     const receiver = this.#receiver
-    if (typeof receiver === 'object') this.#guard(() => receiver.close?.())
+    if (receiver && typeof receiver !== 'function') this.#guard(() => receiver.close?.())
     this.connection.closed(`close code ${code}`)
   }
 

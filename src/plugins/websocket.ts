@@ -10,7 +10,7 @@ import { LimitError } from '../traffic/limit-error.ts'
 import { isAllowedOrigin, OriginError } from '../traffic/origin.ts'
 import { checkHandshake, UpgradeRequiredError } from './handshake.ts'
 import { sessionOf } from './http-session.ts'
-import { WebSocketSession } from './websocket-session.ts'
+import { WebSocketSession, webSocketSessionOf } from './websocket-session.ts'
 
 const TRY_AGAIN_LATER = 1013
 const RETRY_MS = 1000
@@ -23,13 +23,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const { config, connections } = app
   const limits = config.websocket
   const gate = new Gate(limits)
-  const sessions = () => connections.owners.filter((owner) => owner instanceof WebSocketSession)
 
   // ws 8.23 has these; its types do not know the last four yet.
   const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
     server: app.upgrades,
-    // Connections knows them all.
-    clientTracking: false,
     // A window costs memory for each connection, and a compression bomb waits for inflating.
     perMessageDeflate: false,
     maxPayload: limits.maxMessageBytes,
@@ -49,10 +46,11 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   })
 
   // After the reads of this turn: after a process was stopped for longer than a beat, the pongs are there, but unread.
-  const beat = () => { inPieces(new Set(sessions()), PINGS_AT_ONCE, (session) => session.ping()) }
+  const { clients } = app.websocketServer
+  const beat = () => { inPieces(clients, PINGS_AT_ONCE, (socket) => webSocketSessionOf(socket)?.ping()) }
   const heartbeat = setInterval(() => setImmediate(beat), limits.pingMs).unref()
 
-  app.pressure.onMemoryShort = () => { for (const session of sessions()) session.onMemoryShort() }
+  app.pressure.onMemoryShort = () => { for (const socket of clients) webSocketSessionOf(socket)?.onMemoryShort() }
 
   const http = app.endpoints.find(({ transport }) => transport === 'http')
   if (!http) throw new Error('the websocket plugin goes after the http plugin')

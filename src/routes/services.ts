@@ -6,7 +6,7 @@ export async function services (app: FastifyInstance): Promise<void> {
   app.get('/api/services', async () => app.endpoints.map(row))
 }
 
-/** `address` is the first of `addresses`; `port` is null where the service is off; `path` is a WebSocket's. Counts are since the start, but `open`. */
+/** `address` is the first of `addresses`; `port` is null where the service is off; `path` is a WebSocket's. All counts but `open` are since the start. */
 function row ({ name, transport, address, addresses, port, path, state, summary, open, total, bytesIn, bytesOut, refused }: Endpoint) {
   return { name, transport, address, addresses, port, path, state, summary, open, total, bytesIn, bytesOut, refused }
 }

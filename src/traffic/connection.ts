@@ -13,7 +13,7 @@ export class Connection {
   readonly network: string
   readonly endpoint: Endpoint
   readonly owner: Owner
-  /** Of all open connections. */
+  /** Its index among all open connections: for Connections alone. */
   place = -1
   readonly #all: Connections
   readonly #openedAt = performance.now()

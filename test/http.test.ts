@@ -207,3 +207,14 @@ t.test('a request under way is logged with its connection', async (t) => {
   t.match(line, { service: 'http', connection: 1, method: 'GET', status: 404 })
   t.ok(String(line?.url).length <= 257, 'and bounded')
 })
+
+t.test('what comes behind a last request, while its answer is not out yet, is no request and no error', async (t) => {
+  const { target, endpoint, log } = await serverFor(t)
+  const socket = await connect(target('http'))
+  socket.write('POST /api/lab/wait?ms=200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')
+  const answer = String(await readAll(socket))
+  t.equal(answer.match(/HTTP\/1\.1 \d+/g)?.join(), 'HTTP/1.1 200')
+  await until(() => endpoint('http').open === 0, 'it is closed')
+  t.same([...endpoint('http').errors.keys()], [])
+  t.match(log.filter(({ msg }) => msg === 'request'), [{ url: '/api/lab/wait?ms=200', status: 200 }])
+})

@@ -28,6 +28,8 @@ t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and s
   t.equal((await get(target('http'), '/api/services', TIMEOUT_MS)).status, 200, 'new requests')
   t.equal(String(await ask(target('echo'), { send: Buffer.from('abc'), ...options })), 'abc', 'new TCP clients')
   t.equal(String((await askWebSocket({ ...target('http'), path: '/ws/echo' }, 'abc', options)).data), 'abc', 'new WebSockets')
+  const hello = await askWebSocket({ ...target('http'), path: '/ws/loop' }, '', options)
+  t.match(JSON.parse(String(hello.data)), { type: 'hello', lanes: ['http', 'websocket', 'tcp', 'udp'] }, 'a page that comes now is that of this server')
   t.equal(socket.readyState, socket.OPEN, 'nobody is told to go yet')
   t.ok(performance.now() - started < 1500, 'all that within the delay')
   t.equal((await closed)[0], 1001)

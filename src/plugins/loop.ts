@@ -1,4 +1,5 @@
 /** The loop, watched: samples it and probes it while somebody watches, and only then; and runs the lessons. */
+import { setTimeout as delay } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
 import { reachable } from '../shared/address.ts'
 import type { LaneTarget } from '../lab/lanes.ts'
@@ -35,6 +36,8 @@ export interface Loop {
 /** A viewer who is gone at once, such as a health check, needs no thread. */
 const PROBE_DELAY_MS = 200
 const PROBE_RETRY_MS = 1000
+/** How long a drain waits for the probe's connections to end. */
+const PROBE_LEAVES_MS = 200
 const PROBED = [
   { name: 'http', path: '/healthz' },
   { name: 'ws-echo', path: '/ws/echo' },
@@ -61,7 +64,8 @@ export const loop = fastifyPlugin(async function loop (app) {
   function lanes (): LaneTarget[] {
     if (!config.lab) return []
     return PROBED.flatMap(({ name, path }) => {
-      const endpoint = app.endpoints.find((one) => one.name === name && one.state === 'open')
+      // A draining server serves as ever, for DRAIN_DELAY_MS.
+      const endpoint = app.endpoints.find((one) => one.name === name && ['open', 'draining'].includes(one.state))
       return endpoint ? [{ transport: endpoint.transport, host: reachable(endpoint.address), port: endpoint.port ?? 0, path }] : []
     })
   }
@@ -147,6 +151,8 @@ export const loop = fastifyPlugin(async function loop (app) {
     isClosed = true
     stopSampler()
     stopProbe()
-    await stopping
+    // Its thread may still be reading its modules, on a busy machine for long: nobody is served longer for that.
+    await Promise.race([stopping, delay(PROBE_LEAVES_MS)])
   })
+  app.addHook('onClose', async () => { await stopping })
 })

@@ -11,8 +11,7 @@ import type { AxeResults } from 'axe-core'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { ask } from '../../src/clients/tcp.ts'
-import { portVariable } from '../../src/config/settings.ts'
-import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from '../support.ts'
+import { connect, FREE_PORTS, serverFor, TIMEOUT_MS, until, type TestServer } from '../support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
@@ -273,7 +272,10 @@ async function browserTests (browser: Browser): Promise<void> {
   })
 
   await t.test('a restart of the server is noticed and healed', async (t) => {
-    const first = await serverFor(t)
+    // Below the range of free ones, where another test's server could come while this one is away.
+    const portsFrom = (start: number) => Object.fromEntries(Object.keys(FREE_PORTS).map((name, i) => [name, String(start + i)]))
+    const ports = portsFrom(28_200)
+    const first = await serverFor(t, ports)
     const { page, problems } = await open(t, browser, first)
     await page.evaluate(() => { document.title = 'not reloaded' })
     await ask(first.target('sink'), { send: Buffer.from('abc'), ...options })
@@ -288,6 +290,10 @@ async function browserTests (browser: Browser): Promise<void> {
     // It takes connections and says nothing, so that each try lasts.
     const sockets: Socket[] = []
     const silent = createServer((socket) => { sockets.push(socket.on('error', () => {})) }).listen(first.target('http').port, '127.0.0.1')
+    t.teardown(() => {
+      silent.close()
+      for (const socket of sockets) socket.destroy()
+    })
     await page.focus('#link-retry')
     await page.click('#link-retry')
     await until(() => sockets.length > 0, 'it tries')
@@ -299,13 +305,7 @@ async function browserTests (browser: Browser): Promise<void> {
     t.equal(await page.evaluate(() => document.activeElement?.id), 'link-retry', 'the focus stays')
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => silent.close(resolve))
-    const same: Record<string, string> = {}
-    for (const { name, port, transport } of first.app.endpoints) {
-      if (transport === 'websocket') continue
-      const variable = portVariable(name)
-      same[variable] = variable in same ? `${same[variable]},${port}` : String(port)
-    }
-    const second = await serverFor(t, same)
+    const second = await serverFor(t, ports)
     await page.waitForSelector('#link-state:text-is("Live")')
     t.equal(await page.title(), 'not reloaded', 'it goes on where it was')
     t.equal(second.endpoint('ws-loop').open, 1, 'with one link, however often it was pressed')
@@ -316,14 +316,14 @@ async function browserTests (browser: Browser): Promise<void> {
     await page.waitForSelector('tbody[data-service="greeting"] [data-count="total"]:text-is("1")')
     await second.app.close()
     // On other ports: the page's lines would be wrong.
-    const third = await serverFor(t, { HTTP_PORT: same.HTTP_PORT })
+    const others = { ...portsFrom(28_300), HTTP_PORT: ports.HTTP_PORT }
+    const third = await serverFor(t, others)
     await page.waitForSelector(`tbody[data-service="greeting"][data-port="${third.target('greeting').port}"]`)
     await page.waitForSelector('#link-state:text-is("Live")')
     t.equal(await page.title(), 'Tornado Framework', 'it is a new page')
     await t.test('with another setting, too: a page without buttons', async (t) => {
       await third.app.close()
-      const ports = Object.fromEntries(third.app.endpoints.map(({ name }) => [portVariable(name), third.app.endpoints.filter((one) => one.name === name).map(({ port }) => port).join()]))
-      await serverFor(t, { ...Object.fromEntries(Object.entries(ports).filter(([name]) => !name.startsWith('WS_'))), LAB: 'off' })
+      await serverFor(t, { ...others, LAB: 'off' })
       await page.waitForSelector('#chart[data-lab="off"]')
       await page.waitForSelector('#link-state:text-is("Live")')
       t.equal(await page.locator('[data-lesson]').count(), 0)

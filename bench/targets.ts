@@ -70,13 +70,16 @@ const capsFor = ({ protocol, connections }: Load): NodeJS.ProcessEnv => ({
   TCP_MAX_CONNECTIONS: protocol === 'tcp' ? String(connections + 600) : '100'
 })
 
+/** What `npm start` gives to node. */
+const START = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }).scripts.start.split(' ').slice(1)
+
 const oneloop: Target = {
   name: 'oneloop',
   description: 'this checkout, as npm start starts it',
   provides: ALL,
   start: (pin, hold, isLimited) => {
     const env = { HOST, ...OFF, ...FREE, ...(!isLimited && { PROFILE: 'bench' }), ...(hold && capsFor(hold)) }
-    return launch([...pin, process.execPath, '--max-semi-space-size=16', 'dist/cli.js', 'serve'], env, '/healthz', loggedPorts)
+    return launch([...pin, process.execPath, ...START], env, '/healthz', loggedPorts)
   }
 }
 

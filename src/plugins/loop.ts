@@ -151,7 +151,7 @@ export const loop = fastifyPlugin(async function loop (app) {
     isClosed = true
     stopSampler()
     stopProbe()
-    // Its thread may still be reading its modules, on a busy machine for long: nobody is served longer for that.
+    // Not longer: on a busy machine its thread may be reading its modules for seconds.
     await Promise.race([stopping, delay(PROBE_LEAVES_MS)])
   })
   app.addHook('onClose', async () => { await stopping })

@@ -29,8 +29,7 @@ const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.re
 const HALF_FRAME = Buffer.from('818537fa21', 'hex')
 
 const write = (socket: Socket, data: Uint8Array | string) => new Promise((resolve) => { socket.write(data, resolve) })
-/** Tests that wait more than they work run side by side. */
-const waiting = { buffered: true }
+/** Buffered tests wait more than they work: side by side. Each needs options of its own: tap keeps the test itself in them. */
 t.jobs = 4
 
 const isError = ({ level }: { level?: unknown }) => Number(level) >= 50
@@ -178,9 +177,9 @@ t.test('an RST', async (t) => {
 /** A client's process is stopped: its kernel still acknowledges, and nothing else comes from it, no FIN and no RST. */
 const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') }, restore: () => {} }
 
-t.test('a client that stands still without a FIN or an RST', waiting, (t) => vanishes(t, stopped))
+t.test('a client that stands still without a FIN or an RST', { buffered: true }, (t) => vanishes(t, stopped))
 
-t.test('a server that is stopped for longer than its limits and goes on loses nobody, answers everything, and drains', { ...waiting, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+t.test('a server that is stopped for longer than its limits and goes on loses nobody, answers everything, and drains', { buffered: true, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
   const PAUSE_MS = 6000
   const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '5000', WS_PING_MS: '2500' })
   const at = { ...target('http'), path: '/ws/echo' }
@@ -251,7 +250,7 @@ t.test('a server that is stopped for longer than its limits and goes on loses no
   t.same(lines.filter(({ reason }) => /_MS$/.test(String(reason))), [], 'no limit of time was crossed')
 })
 
-t.test('an error that nobody caught', waiting, async (t) => {
+t.test('an error that nobody caught', { buffered: true }, async (t) => {
   const faults = { 'a throw': 'throw new Error("boom")', 'a rejected promise': 'Promise.reject(new Error("boom"))' }
   for (const [name, fault] of Object.entries(faults)) {
     await t.test(`${name} is logged with its stack, and ends the process with 1 within DRAIN_MS`, async (t) => {
@@ -272,7 +271,7 @@ t.test('an error that nobody caught', waiting, async (t) => {
   }
 })
 
-t.test('without descriptors', waiting, async (t) => {
+t.test('without descriptors', { buffered: true }, async (t) => {
   const CLIENTS = 60
 
   await t.test('clients are dropped, and served again once there are some', { skip: without('prlimit') }, async (t) => {
@@ -323,7 +322,7 @@ t.test('without descriptors', waiting, async (t) => {
   })
 })
 
-t.test('a log whose reader has gone stops nothing', waiting, async (t) => {
+t.test('a log whose reader has gone stops nothing', { buffered: true }, async (t) => {
   const { child, target } = await serve(t, { LOG_LEVEL: 'debug' })
   child.stdout?.destroy()
   await answersAll(t, target, 'with nobody to write to')
@@ -333,7 +332,7 @@ t.test('a log whose reader has gone stops nothing', waiting, async (t) => {
   t.equal(code, 0)
 })
 
-t.test('a log that nobody reads holds up nobody, and of its lines so much is kept and no more', waiting, async (t) => {
+t.test('a log that nobody reads holds up nobody, and of its lines so much is kept and no more', { buffered: true }, async (t) => {
   const { child, lines, target } = await serve(t, { ...TALKATIVE, UDP_RATE: '1000000', UDP_BURST: '1000000', UDP_TOTAL_RATE: '1000000' })
   child.stdout?.pause()
   const { port } = target('listener')
@@ -355,7 +354,7 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
   t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${kept} lines of ${bytes} bytes`)
 })
 
-t.test('lines that come while others are being written are written, too', waiting, async (t) => {
+t.test('lines that come while others are being written are written, too', { buffered: true }, async (t) => {
   // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
   const script = (end: string) => `
     const { createLogger } = await import('./dist/log/logger.js')
@@ -375,7 +374,7 @@ t.test('lines that come while others are being written are written, too', waitin
   }
 })
 
-t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', waiting, async (t) => {
+t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', { buffered: true }, async (t) => {
   const DRAIN_MS = 8000
   const { child, lines, target } = await serve(t, { DRAIN_MS: String(DRAIN_MS), WS_CLOSE_MS: '60000', HTTP_MAX_PIPELINED: '60', UDP_RATE: '1000', UDP_BURST: '1000' })
   const sockets: Socket[] = []
@@ -441,7 +440,7 @@ async function bindUdp (t: Test, port = 0): Promise<UdpSocket | undefined> {
   return isBound ? socket : undefined
 }
 
-t.test('datagrams', waiting, async (t) => {
+t.test('datagrams', { buffered: true }, async (t) => {
   const BURST = 20
 
   await t.test('an echo service elsewhere and ours do not answer each other for ever', async (t) => {

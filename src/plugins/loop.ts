@@ -152,7 +152,7 @@ export const loop = fastifyPlugin(async function loop (app) {
     stopSampler()
     stopProbe()
     // Not longer: on a busy machine its thread may be reading its modules for seconds.
-    await Promise.race([stopping, delay(PROBE_LEAVES_MS)])
+    await Promise.race([stopping, delay(PROBE_LEAVES_MS, undefined, { ref: false })])
   })
   app.addHook('onClose', async () => { await stopping })
 })

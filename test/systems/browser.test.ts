@@ -77,6 +77,8 @@ async function browserTests (browser: Browser): Promise<void> {
     const server = await serverFor(t)
     const { page, problems } = await open(t, browser, server)
     await page.waitForFunction(() => [...document.querySelectorAll('.lane .value')].every(({ textContent }) => /\d/.test(textContent ?? '')))
+    // The longest lesson, next to which the pauses of a busy machine are short.
+    await page.selectOption('#lesson-ms', '2000')
     const press = async (kind: string) => {
       await page.click(`[data-lesson="${kind}"]:not([aria-disabled=true])`)
       await page.waitForFunction((kind) => /\.$/.test(document.querySelector(`#said-${kind}`)?.textContent ?? ''), kind)
@@ -88,15 +90,15 @@ async function browserTests (browser: Browser): Promise<void> {
     t.equal(raised.length, 4)
     for (const [lane, count] of raised.entries()) t.ok(count > 2, `lane ${lane} is raised: ${count} columns`)
     const waits = [...block.matchAll(/ (\d+) ms(?=[,.])/g)].map(([, ms]) => Number(ms))
-    t.match(block, /^Block 500 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
-    t.ok(Math.min(...waits) > 375, block)
+    t.match(block, /^Block 2000 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
+    t.ok(Math.min(...waits) > 1500, block)
     for (const kind of ['wait', 'worker']) {
       const said = await press(kind)
       const longest = /nobody waited longer than (\d+) ms\.$/.exec(said)?.[1]
       t.ok(Number(longest) < Math.min(...waits) / 2, said)
     }
     await page.waitForTimeout(500)
-    for (const [lane, count] of (await columns(page)).entries()) t.ok(count <= (raised[lane] ?? 0) + 3, `lane ${lane} is as it was: ${count} columns`)
+    for (const [lane, count] of (await columns(page)).entries()) t.ok(count < 2 * (raised[lane] ?? 0), `lane ${lane} is raised by neither: ${count} columns, ${raised[lane]} before`)
     await screenshot(page, 'lessons')
 
     await t.test('the code beside each button is what it runs: four lines', async (t) => {

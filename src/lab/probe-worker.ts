@@ -127,7 +127,8 @@ parentPort?.on('message', (message: ToProbe) => {
       return measured()
     case 'stop':
       clearInterval(timer)
-      for (const pinger of pingers) pinger.close()
+      // Not over an answer under way: that would reset the connection, and count as an error.
+      for (const pinger of pingers) pinger.measured().then(() => pinger.close(), () => {})
       parentPort?.close()
   }
 })

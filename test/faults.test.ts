@@ -29,7 +29,7 @@ const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.re
 const HALF_FRAME = Buffer.from('818537fa21', 'hex')
 
 const write = (socket: Socket, data: Uint8Array | string) => new Promise((resolve) => { socket.write(data, resolve) })
-/** Buffered tests wait more than they work: side by side. Each needs options of its own: tap keeps the test itself in them. */
+/** Buffered tests run side by side: they mostly wait. Each needs an options object of its own, because tap stores the test in it. */
 t.jobs = 4
 
 const isError = ({ level }: { level?: unknown }) => Number(level) >= 50

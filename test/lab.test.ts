@@ -303,7 +303,7 @@ t.test('a lesson works without a viewer, though a service is full, and leaves no
 })
 
 /** Resolves once every protocol was pinged, and 20 ms later: rounds are 100 ms apart, and those of one round come together. */
-async function pause ({ app }: TestServer): Promise<void> {
+async function betweenPings ({ app }: TestServer): Promise<void> {
   let left = 4
   await new Promise<void>((resolve) => {
     const unwatch = app.loop.watch({
@@ -327,7 +327,7 @@ t.test('a lane that ends between two pings is opened again at once', async (t) =
   // A lesson keeps the probe, whoever else is cut off.
   post(server, '/api/lab/wait?ms=2000').catch(() => {})
   await until(() => first.messages.some(({ type }) => type === 'lesson-started'), 'it runs')
-  await pause(server)
+  await betweenPings(server)
   server.app.connections.destroyAll()
   const { pings } = await watcher(t, server)
   const answered = (name: string) => pings().filter(({ transport, ms }) => transport === name && ms !== null).length

@@ -19,7 +19,7 @@ const options = { timeoutMs: TIMEOUT_MS }
 const HAS_IPV6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === '::1')
 const LOOPBACK = ['127.0.0.1', ...(HAS_IPV6 ? ['::1'] : []), '127.0.0.4']
 
-// The first one: no other has sockets that still close.
+// Must stay the first test: the sockets of an earlier one might still be closing.
 t.test('each address has one socket for each port', async (t) => {
   const count = (kind: string) => process.getActiveResourcesInfo().filter((resource) => resource === kind).length
   const { app } = await serverFor(t)

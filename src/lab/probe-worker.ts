@@ -127,7 +127,7 @@ parentPort?.on('message', (message: ToProbe) => {
       return measured()
     case 'stop':
       clearInterval(timer)
-      // Not over an answer under way: that would reset the connection, and count as an error.
+      // Closing while an answer is on its way would reset the connection, and the server would count an error.
       for (const pinger of pingers) pinger.measured().then(() => pinger.close(), () => {})
       parentPort?.close()
   }

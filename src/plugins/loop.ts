@@ -151,7 +151,7 @@ export const loop = fastifyPlugin(async function loop (app) {
     isClosed = true
     stopSampler()
     stopProbe()
-    // Not longer: on a busy machine its thread may be reading its modules for seconds.
+    // No longer than that: on a busy machine the probe's thread may take seconds to load its modules.
     await Promise.race([stopping, delay(PROBE_LEAVES_MS, undefined, { ref: false })])
   })
   app.addHook('onClose', async () => { await stopping })

@@ -24,7 +24,7 @@ export class TcpSession implements TcpClient, Owner {
   readonly #limits: Config['tcp']
   readonly #isProbe: (peer: string) => boolean
   readonly #silence: Silence
-  /** As the service gave it: see WebSocketSession. */
+  /** Kept as the service gave it: WebSocketSession says why. */
   #receiver: ReturnType<TcpService['onConnection']> = undefined
   /** `end` was called: nothing more is written, and what comes is discarded. */
   #isEnding = false

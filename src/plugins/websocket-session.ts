@@ -57,8 +57,8 @@ export class WebSocketSession implements WebSocketClient, Owner {
   readonly #rate: Bucket
   readonly #onClosed: Opened['onClosed']
   /**
-   * As the service gave it. An object made here for each client, V8 soon allocated in its old generation: there it kept a client
-   * that had gone until the next full collection.
+   * Kept as the service gave it. If an object were made here for each client, V8 would soon allocate it in the old generation,
+   * where it would keep a client that has gone until the next full collection.
    */
   #receiver: ReturnType<WebSocketService['onConnection']> = undefined
   /** Whether it gave a sign of life since the last beat. */

@@ -19,8 +19,8 @@ export class Connections {
   readonly log: SampledLog
   readonly feed: Feed
   /**
-   * Each connection knows its place. In a Map or a Set, V8 kept the tables that it had outgrown, and the connections in them,
-   * until the next full collection: a tenth of the cost of a short connection.
+   * An array in which each connection knows its place, not a Map or a Set: V8 keeps the outgrown tables of those, and the
+   * connections in them, until the next full collection. That was a tenth of the cost of a short connection.
    */
   readonly #open: Connection[] = []
   readonly #sweep: NodeJS.Timeout

@@ -274,7 +274,7 @@ async function browserTests (browser: Browser): Promise<void> {
   })
 
   await t.test('a restart of the server is noticed and healed', async (t) => {
-    // Below the range of free ones, where another test's server could come while this one is away.
+    // Fixed ports: a free one could go to another test's server while this one is away.
     const portsFrom = (start: number) => Object.fromEntries(Object.keys(FREE_PORTS).map((name, i) => [name, String(start + i)]))
     const ports = portsFrom(28_200)
     const first = await serverFor(t, ports)

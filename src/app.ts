@@ -77,7 +77,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, { ser
   await app.register(errors)
   await app.register(upgrade)
   await app.register(websocket, {
-    services: [wsEcho, wsTime(), wsFeed(app.feed, app.loop.probePeers), wsLoop(app.loop, app.endpoints)]
+    services: [wsEcho, wsTime(), wsFeed(app.feed, app.loop.probePeers), wsLoop(app.loop, app)]
   })
   await app.register(tcp, { services: services.filter((service): service is TcpService => service.transport === 'tcp'), steps })
   await app.register(udp, { services: services.filter((service): service is UdpService => service.transport === 'udp') })

@@ -136,7 +136,10 @@ t.test('HTTP', async (t) => {
     t.match(body, '<h1>Welcome to the Tornado framework</h1>')
     t.match(body, `printf %s &#39;Hello, world&#39; | nc -N 127.0.0.1 ${endpoint('echo').port}`)
     t.match(body, `nc -N 127.0.0.1 ${endpoint('time').port} &lt;/dev/null`)
-    t.notMatch(body, /<script(?! type="module" src="\/assets\/page\.js"><\/script>)|<style|style="|\son\w+="/, 'nothing inline')
+    t.notMatch(body, /<script(?! type="module" src="assets\/page\.js"><\/script>)|<style|style="|\son\w+="/, 'nothing inline')
+    // A proxy may serve the page under a path of its own.
+    t.notMatch(body, /(?:href|src|action)="\//, 'nothing starts at the root')
+    t.match(body, '<div id="limit-UDP_RATE" data-value="10 per second">')
   })
 
   await t.test('every answer has a strict Content-Security-Policy and its companions', async (t) => {
@@ -157,6 +160,8 @@ t.test('HTTP', async (t) => {
     const page = String(await readAll(socket))
     t.match(page, /^HTTP\/1\.1 404 Not Found\r\n[^]*content-type: text\/html/)
     t.match(page, 'There is nothing at /&lt;b&gt;')
+    t.match((await app.inject({ url: '/a/b/c', headers: html })).body, '<link rel="stylesheet" href="../../assets/style.css">')
+    t.match((await app.inject({ url: '/'.repeat(5000), headers: html })).body.length, (length: number) => length < 20_000, 'however deep the path')
     for (const url of ['/', '/healthz', '/assets/style.css']) {
       const wrong = await app.inject({ method: 'POST', url })
       t.equal(wrong.statusCode, 405, url)

@@ -14,7 +14,7 @@ import { Feed } from '../src/traffic/feed.ts'
 import type { FeedEvent } from '../src/shared/messages.ts'
 import { LessonBudget, LessonRefused, sentence } from '../src/lab/lessons.ts'
 import { startSampler } from '../src/lab/sampler.ts'
-import type { FeedMessage, FeedRequest, LessonResult, LoopMessage, LoopTick, Transcript } from '../src/shared/messages.ts'
+import type { FeedMessage, FeedRequest, LessonResult, LoopMessage, LoopTick, RunResult, Transcript } from '../src/shared/messages.ts'
 import { readRequest, wsFeed } from '../src/routes/ws-feed.ts'
 import type { WebSocketClient } from '../src/service.ts'
 import { connect, serverFor, settled, TIMEOUT_MS, until, type TestServer } from './support.ts'
@@ -24,12 +24,15 @@ const options = { timeoutMs: TIMEOUT_MS }
 /** A viewer of `/ws/feed`, and all that it was told. */
 async function viewer (t: Test, { target }: TestServer) {
   const events: FeedEvent[] = []
-  const seen = { events, dropped: 0, errors: [] as string[], isGreeted: false }
+  const seen = { events, dropped: 0, errors: [] as string[], isGreeted: false, you: '' }
   const socket = await connectWebSocket({ ...target('http'), path: '/ws/feed' }, {
     ...options,
     onMessage ({ data }) {
       const message = JSON.parse(String(data)) as FeedMessage
-      if (message.type === 'hello') seen.isGreeted = true
+      if (message.type === 'hello') {
+        seen.isGreeted = true
+        seen.you = message.you
+      }
       if (message.type === 'error') seen.errors.push(message.message)
       if (message.type !== 'events') return
       events.push(...message.events)
@@ -72,7 +75,9 @@ async function post<T> ({ target }: Pick<TestServer, 'target'>, path: string, he
 
 t.test('the feed tells a viewer of a connection from connect to close', async (t) => {
   const server = await serverFor(t)
-  const { events } = await viewer(t, server)
+  const { events, seen } = await viewer(t, server)
+  await until(() => seen.isGreeted, 'it is greeted')
+  t.equal(seen.you, '127.0.0.1', 'and told which address is its own')
   await ask(server.target('echo'), { send: Buffer.from('abc'), ...options })
   const life = () => events.filter(({ service }) => service === 'echo')
   await until(() => life().some(({ type }) => type === 'close'), 'it is told of the close')
@@ -81,7 +86,7 @@ t.test('the feed tells a viewer of a connection from connect to close', async (t
     { type: 'receive', bytes: 3 },
     { type: 'send', bytes: 3 },
     { type: 'half-close' },
-    { type: 'close', reason: 'closed by client' }
+    { type: 'close', reason: 'closed by client', bytesIn: 3, bytesOut: 3 }
   ])
   t.equal(new Set(life().map(({ connection }) => connection)).size, 1)
 })
@@ -216,6 +221,12 @@ t.test('/ws/loop tells of the process, the services, the loop and all four round
   const row = () => ticks().flatMap(({ services = [] }) => services).findLast(({ name }) => name === 'greeting')
   await ask(server.target('greeting'), options)
   await until(() => row()?.total === 1, 'the counters are live')
+  const probed = ticks().findLast(({ services }) => services)?.services?.filter(({ name }) => ['ws-echo', 'echo', 'udp-echo'].includes(name))
+  t.match(probed, [{ name: 'ws-echo' }, { name: 'echo' }, { name: 'echo' }, { name: 'udp-echo' }])
+  for (const { name, open, total, bytesIn, bytesOut } of probed ?? []) t.same([open, total, bytesIn, bytesOut], [0, 0, 0, 0], `${name} without the probe`)
+  t.ok(server.endpoint('udp-echo').total > 0)
+  await sendDatagram(server.target('udp-echo'), Buffer.from('abc'), options)
+  await until(() => ticks().flatMap(({ services = [] }) => services).some(({ name, total, bytesIn, bytesOut }) => name === 'udp-echo' && total === 1 && bytesIn === 3 && bytesOut === 3), 'a visitor\'s datagram counts')
   t.match(ticks().findLast(({ process }) => process)?.process, { rss: Number, heapUsed: Number, uptimeS: Number, listening: server.app.endpoints.filter(({ transport }) => transport !== 'websocket').reduce((sum, { addresses }) => sum + addresses.length, 0) })
 })
 
@@ -287,7 +298,7 @@ t.test('another site\'s page may not watch', async (t) => {
     t.equal(await status(`http://evil.example:${port}`, `evil.example:${port}`), path === '/ws/echo' ? 101 : 403, `${path}, DNS rebinding`)
   }
   const pageAt = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
-  t.match(await pageAt('name.example:5001'), 'start it with <code>ORIGINS=http://name.example:5001</code>', 'the page says what to do')
+  t.match(await pageAt('name.example:5001'), '<code>ORIGINS=http://name.example:5001</code>', 'the page says what to do')
   for (const host of ['lab.example', '127.0.0.1:5001', '[::1]:5001', 'localhost']) t.notMatch(await pageAt(host), 'ORIGINS=', host)
 })
 
@@ -297,7 +308,7 @@ t.test('a lesson works without a viewer, though a service is full, and leaves no
   const began = performance.now()
   const { body } = await post<LessonResult>(server, '/api/lab/block?ms=300')
   t.ok(performance.now() - began < 5000)
-  t.match(body.sentence, /^Block 300 ms: HTTP waited \d+ ms, WebSocket \d+ ms, UDP \d+ ms, TCP got no answer\.$/)
+  t.match(body.sentence, /: HTTP \d+ ms, WebSocket \d+ ms, UDP \d+ ms, TCP got no answer\.$/)
   await until(() => server.app.loop.probePeers.size === 0, 'the probe is gone')
   holder.destroy()
 })
@@ -361,11 +372,16 @@ t.test('lessons', async (t) => {
       t.equal(waits(other).length, 4)
       t.ok(Math.max(...waits(other)) < Math.min(...waits(block)) / 2, other.sentence)
     }
-    t.match(block.sentence, /^Block 400 ms: HTTP waited \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
-    t.match(wait.sentence, /^Wait 400 ms: nobody waited longer than \d+ ms\.$/)
+    t.match(block.sentence, /^Your code held the only thread for 400 ms, so everybody waited: HTTP \d+ ms, WebSocket \d+ ms, TCP \d+ ms, UDP \d+ ms\.$/)
+    t.match(wait.sentence, /^A timer waited for 400 ms while the loop went on serving: nobody waited longer than \d+ ms\.$/)
     await until(() => messages.filter(({ type }) => type === 'lesson-ended').length === 3, 'every viewer is told')
     t.match(messages.filter(({ type }) => type.startsWith('lesson')).map(({ type }) => type), ['lesson-started', 'lesson-ended', 'lesson-started', 'lesson-ended', 'lesson-started', 'lesson-ended'])
     t.ok(messages.some((message) => message.type === 'loop' && message.sample.max > 300), 'the delay shows it too')
+    const started = messages.find((message) => message.type === 'lesson-started')?.lesson.at ?? 0
+    for (const transport of ['http', 'websocket', 'tcp', 'udp']) {
+      const waited = messages.flatMap((message) => message.type === 'loop' ? message.pings : []).filter((ping) => ping.transport === transport && ping.at >= started && ping.at < started + 390)
+      t.ok(waited.length >= 3, `${transport}: ${waited.length} pings left while none was answered`)
+    }
   })
 
   await t.test('one at a time: another press is told when it will work', async (t) => {
@@ -413,9 +429,9 @@ t.test('a fifth of any minute, and not more', async (t) => {
 })
 
 t.test('what was measured, in words', async (t) => {
-  t.equal(sentence({ kind: 'block', ms: 500, waited: { http: 503.4, tcp: null } }), 'Block 500 ms: HTTP waited 503 ms, TCP got no answer.')
-  t.equal(sentence({ kind: 'wait', ms: 500, waited: { http: 0.4, udp: 1.2 } }), 'Wait 500 ms: nobody waited longer than 2 ms.')
-  t.equal(sentence({ kind: 'worker', ms: 500, waited: {} }), 'Worker 500 ms: there was no probe to measure with.')
+  t.equal(sentence({ kind: 'block', ms: 500, waited: { http: 503.4, tcp: null } }), 'Your code held the only thread for 500 ms, so everybody waited: HTTP 503 ms, TCP got no answer.')
+  t.equal(sentence({ kind: 'wait', ms: 500, waited: { http: 0.4, udp: 1.2 } }), 'A timer waited for 500 ms while the loop went on serving: nobody waited longer than 2 ms.')
+  t.equal(sentence({ kind: 'worker', ms: 500, waited: {} }), 'Worker ran for 500 ms, but there was no probe to measure with.')
 })
 
 t.test('Run it', async (t) => {
@@ -425,12 +441,15 @@ t.test('Run it', async (t) => {
 
   await t.test('runs every service, and tells what went over the wire', async (t) => {
     for (const { name, port, example, transport } of server.app.endpoints) {
-      const { status, body } = await post<Transcript>(server, `/api/lab/run?service=${name}&port=${port}`)
+      const { status, body } = await post<RunResult>(server, `/api/lab/run?service=${name}&port=${port}`)
       t.equal(status, 200, name)
       t.equal(body.error, undefined, name)
       if (transport === 'http') t.match(received(body), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n\{"status":"ok"\}$/s)
       else if (example.answer) t.match(received(body), example.answer, name)
       else t.match(body.segments.at(-1), { what: 'silence', ms: Number }, name)
+      t.ok(body.events.every(({ peer }) => body.peers.includes(peer)), `${name}: the events of this run alone`)
+      t.ok(body.events.some(({ type, service }) => service === name && type === (transport === 'udp' ? 'receive' : 'connect')), `${name} on the wire`)
+      if (transport !== 'udp') t.equal(body.events.at(-1)?.type, 'close', name)
       if (transport === 'tcp') t.match(body.segments.at(-1), { direction: 'received', what: 'fin' })
       for (const [index, { ms }] of body.segments.entries()) t.ok(index === 0 || ms >= (body.segments[index - 1]?.ms ?? 0), 'in order')
     }
@@ -507,7 +526,7 @@ t.test('LAB=off takes the buttons, Run it and the probe away', async (t) => {
   const server = await serverFor(t, { LAB: 'off' })
   for (const path of ['block', 'wait', 'worker', 'run?service=echo']) t.equal((await post(server, `/api/lab/${path}`)).status, 404, path)
   const { body } = await server.app.inject('/')
-  t.notMatch(body, /data-lesson|data-run|probe|Run it|Block|\/api\/lab/i)
+  t.notMatch(body, /data-lesson|data-run|probe|run it|>Block<|api\/lab/i)
   const { messages, ticks } = await watcher(t, server)
   await until(() => ticks().length > 5, 'the loop is still sampled')
   t.match(messages[0], { type: 'hello', lanes: [] })

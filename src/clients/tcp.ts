@@ -17,7 +17,7 @@ export interface Dialogue extends TcpOptions {
   readonly send?: Uint8Array | AsyncIterable<Uint8Array> | undefined
   /** Receives the answer as it comes. */
   readonly onData: (chunk: Buffer) => void
-  readonly onConnect?: () => void
+  readonly onConnect?: (socket: Socket) => void
   /** The server's FIN. */
   readonly onEnd?: () => void
 }
@@ -25,7 +25,7 @@ export interface Dialogue extends TcpOptions {
 /** Connects, sends everything and a FIN, and reads until the server's FIN. */
 export async function talk (target: Target, { send, onData, onConnect, onEnd, timeoutMs, signal }: Dialogue): Promise<void> {
   await withSocket(target, { timeoutMs, signal }, async (socket) => {
-    onConnect?.()
+    onConnect?.(socket)
     const answered = readAll(socket, onData).then(onEnd)
     // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
     answered.catch(() => {})

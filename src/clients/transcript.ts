@@ -1,5 +1,5 @@
 /** Plays a client against one service, and writes down what went over the wire, step by step. */
-import { formatAddress, type Target } from '../shared/address.ts'
+import { formatAddress, unmapped, type Target } from '../shared/address.ts'
 import type { Segment, Transcript } from '../shared/messages.ts'
 import type { Example } from '../service.ts'
 import type { Transport } from '../shared/transport.ts'
@@ -24,8 +24,13 @@ const PARTS = 3
 
 class Recorder {
   readonly segments: Segment[] = []
+  readonly peers: string[] = []
   omitted = 0
   readonly #started = performance.now()
+
+  from (address = '', port = 0): void {
+    this.peers.push(formatAddress(unmapped(address), port))
+  }
 
   add (direction: Segment['direction'], what: Segment['what'], data: Uint8Array = Buffer.alloc(0), note?: string): void {
     if (this.segments.length === MAX_SEGMENTS) {
@@ -48,7 +53,7 @@ class Recorder {
 /** Resolves to what happened, after `timeoutMs` at the latest; a conversation that broke off says why in `error`. */
 export async function play (service: Played, target: Target, timeoutMs: number): Promise<Transcript> {
   const recorder = new Recorder()
-  const { segments } = recorder
+  const { segments, peers } = recorder
   const address = `${formatAddress(target.host, target.port)}${service.path ?? ''}`
   let error: string | undefined
   try {
@@ -57,7 +62,7 @@ export async function play (service: Played, target: Target, timeoutMs: number):
     if (!(cause instanceof ClientError)) throw cause
     error = cause.message
   }
-  return { service: service.name, address, segments, omitted: recorder.omitted, ...(error !== undefined && { error }) }
+  return { service: service.name, address, peers, segments, omitted: recorder.omitted, ...(error !== undefined && { error }) }
 }
 
 class Deadline {
@@ -95,7 +100,10 @@ const players: Readonly<Record<Transport, Player>> = {
     const done = new Promise<void>((resolve) => { answered = resolve })
     const socket = await connect({ ...target, path }, {
       timeoutMs: deadline.leftMs,
-      onSocket: () => recorder.add('received', 'connect', undefined, '101 Switching Protocols'),
+      onSocket (socket) {
+        recorder.from(socket.localAddress, socket.localPort)
+        recorder.add('received', 'connect', undefined, '101 Switching Protocols')
+      },
       onMessage ({ data, isBinary }) {
         if (wanted === 0) return
         recorder.add('received', isBinary ? 'binary' : 'text', data)
@@ -128,7 +136,14 @@ const players: Readonly<Record<Transport, Player>> = {
     const isAnswered = example.answer !== undefined
     for (const message of isAnswered ? thirds(example.send) : [Buffer.from(example.send ?? '')]) {
       recorder.add('sent', 'datagram', message)
-      const answer = await sendDatagram(target, message, { timeoutMs: deadline.leftMs, isAnswered })
+      const answer = await sendDatagram(target, message, {
+        timeoutMs: deadline.leftMs,
+        isAnswered,
+        onSocket (socket) {
+          const { address, port } = socket.address()
+          recorder.from(address, port)
+        }
+      })
       if (answer) recorder.add('received', 'datagram', answer)
     }
     if (isAnswered) return
@@ -152,7 +167,10 @@ async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Ta
     timeoutMs: deadline.leftMs,
     signal: deadline.signal,
     send: send(),
-    onConnect: () => recorder.add('sent', 'connect'),
+    onConnect (socket) {
+      recorder.from(socket.localAddress, socket.localPort)
+      recorder.add('sent', 'connect')
+    },
     onData (chunk) {
       recorder.add('received', 'data', chunk)
       hear(true)

@@ -1,5 +1,5 @@
 /** The client of the UDP services. */
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import type { Target } from '../shared/address.ts'
 import { explain, timedOut } from './client-error.ts'
@@ -9,7 +9,7 @@ import { explain, timedOut } from './client-error.ts'
  * Rejects with a ClientError: a closed port is told of by ICMP (ECONNREFUSED), anything else by silence.
  */
 export async function sendDatagram (
-  target: Target, message: Uint8Array, { timeoutMs, isAnswered = true }: { timeoutMs: number, isAnswered?: boolean }
+  target: Target, message: Uint8Array, { timeoutMs, isAnswered = true, onSocket }: { timeoutMs: number, isAnswered?: boolean, onSocket?: (socket: Socket) => void }
 ): Promise<Buffer | undefined> {
   // IPv4 first: a UDP client cannot tell that nobody listens on the other family.
   const { address, family } = await lookup(target.host, { order: 'ipv4first' }).catch((error) => { throw explain(error, 'cannot send to', target) })
@@ -22,6 +22,7 @@ export async function sendDatagram (
       socket.on('message', resolve)
       timer = setTimeout(() => reject(timedOut(target, timeoutMs)), timeoutMs)
       socket.connect(target.port, address, () => {
+        onSocket?.(socket)
         socket.send(message, (error) => {
           if (error) fail(error)
           else if (!isAnswered) resolve(undefined)

@@ -2,7 +2,7 @@
 import { rawServices } from '../sockets/index.ts'
 import { ConfigError } from './config-error.ts'
 import { DEFAULT_HOSTS, parseHosts, type Host } from './hosts.ts'
-import { portVariable, settings } from './settings.ts'
+import { isLimit, portVariable, settings } from './settings.ts'
 import { parseOrigins, parsePorts, validate } from './validation.ts'
 
 export interface PortSetting {
@@ -72,6 +72,8 @@ export interface Config {
   }
   readonly udp: { readonly maxBytes: number, readonly rate: RateSetting, readonly totalRate: number }
   readonly maxAddresses: number
+  /** Every limit's value, by its name. */
+  readonly limits: Readonly<Record<string, number>>
   readonly logRate: RateSetting
   readonly shed: { readonly delayMs: number, readonly memoryBytes: number }
 }
@@ -146,6 +148,7 @@ export function loadConfig (env: Values = {}, flags: Values = {}): Config {
     },
     udp: { maxBytes: values.UDP_MAX_BYTES, rate: { perSecond: values.UDP_RATE, burst: values.UDP_BURST }, totalRate: values.UDP_TOTAL_RATE },
     maxAddresses: values.MAX_ADDRESSES,
+    limits: Object.fromEntries(Object.entries(values).filter(([name]) => isLimit(name))) as Record<string, number>,
     logRate: { perSecond: values.LOG_RATE, burst: values.LOG_BURST },
     shed: { delayMs: values.SHED_DELAY_MS, memoryBytes: values.SHED_MEMORY_BYTES }
   }

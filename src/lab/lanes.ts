@@ -1,4 +1,4 @@
-/** The probe's connection of each protocol: it is opened once, and then carries one ping after the other. */
+/** The probe's connection of each protocol: it is opened once, and carries pings, each sent whether or not those before it were answered. */
 import { createSocket } from 'node:dgram'
 import { Agent, get } from 'node:http'
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net'
@@ -14,28 +14,29 @@ export interface LaneTarget {
 }
 
 export interface Lane {
-  /** Sends one ping; `onAnswer` follows, or `onLost`. */
-  send (): void
+  /** Sends one ping; `answered` is called with its answer. */
+  send (answered: () => void): void
   close (): void
 }
 
 export interface LaneEvents {
-  onAnswer (): void
+  /** The lane is gone, and with it the pings under way. */
   onLost (): void
   /** The lane's own address as the server sees it, `127.0.0.1:50000`: when it comes to be, and when it is gone. */
   onPeer (peer: string, isOpen: boolean): void
-  /** Told before a connection is made, and once its address was told of or there will be none. */
+  /** Called with true before a connection is made, and with false once `onPeer` was called or never will be. */
   onConnecting (isConnecting: boolean): void
 }
 
 type Open = (target: LaneTarget, events: LaneEvents) => Promise<Lane>
 
-const PING = Buffer.from('ping')
+/** The size of a ping on TCP, WebSocket and UDP, in bytes: its number. */
+const PING_BYTES = 4
 const CONNECT_MS = 5000
 
+/** Requests do not share a connection while they wait: those that a blocked loop does not answer have one each, as browsers' would. */
 const http: Open = async ({ host, port, path }, events) => {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  // When it likes: a connection that was closed is made again for the next request.
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: 1 })
   const createConnection = agent.createConnection.bind(agent)
   agent.createConnection = (...options) => {
     events.onConnecting(true)
@@ -45,51 +46,73 @@ const http: Open = async ({ host, port, path }, events) => {
     return socket
   }
   return {
-    send () {
-      const request = get({ host, port, path, agent }, (response) => response.resume().once('end', events.onAnswer))
-      request.on('error', events.onLost)
+    send (answered) {
+      get({ host, port, path, agent }, (response) => response.resume().once('end', answered)).on('error', events.onLost)
     },
     close: () => agent.destroy()
   }
 }
 
 const websocket: Open = async (target, events) => {
+  const pings = new Pings()
   const socket = await connectWebSocket(target, {
     timeoutMs: CONNECT_MS,
-    onMessage: events.onAnswer,
+    onMessage: ({ data }) => pings.answered(data),
     onSocket: (raw) => tellPeer(raw, events)
   })
   socket.once('close', events.onLost)
-  return { send: () => socket.send(PING), close: () => socket.close(1000) }
+  return { send: (answered) => socket.send(pings.add(answered)), close: () => socket.close(1000) }
 }
 
 const tcp: Open = ({ host, port }, events) => new Promise((resolve, reject) => {
+  const pings = new Pings()
   const socket = connectSocket({ host, port, noDelay: true })
-  let bytes = 0
+  let rest = Buffer.alloc(0)
   socket.on('error', reject)
   socket.once('close', events.onLost)
   socket.on('data', (chunk) => {
-    bytes += chunk.length
-    if (bytes % PING.length === 0) events.onAnswer()
+    rest = Buffer.concat([rest, chunk])
+    for (; rest.length >= PING_BYTES; rest = rest.subarray(PING_BYTES)) pings.answered(rest)
   })
   socket.once('connect', () => {
     tellPeer(socket, events)
-    resolve({ send: () => socket.write(PING), close: () => socket.end() })
+    resolve({ send: (answered) => socket.write(pings.add(answered)), close: () => socket.end() })
   })
 })
 
 const udp: Open = ({ host, port }, events) => new Promise((resolve, reject) => {
+  const pings = new Pings()
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4')
   socket.on('error', (error) => { reject(error); events.onLost() })
-  socket.on('message', events.onAnswer)
+  socket.on('message', (message) => pings.answered(message))
   socket.connect(port, host, () => {
     const { address, port } = socket.address()
     const peer = formatAddress(address, port)
     events.onPeer(peer, true)
     socket.once('close', () => events.onPeer(peer, false))
-    resolve({ send: () => socket.send(PING), close: () => socket.close() })
+    resolve({ send: (answered) => socket.send(pings.add(answered)), close: () => socket.close() })
   })
 })
+
+/** The pings that have no answer yet, by their numbers: a datagram may be lost. */
+class Pings {
+  readonly #waiting = new Map<number, () => void>()
+  #last = 0
+
+  add (answered: () => void): Buffer {
+    const ping = Buffer.alloc(PING_BYTES)
+    ping.writeUInt32BE(++this.#last)
+    this.#waiting.set(this.#last, answered)
+    return ping
+  }
+
+  answered (echo: Buffer): void {
+    if (echo.length < PING_BYTES) return
+    const number = echo.readUInt32BE()
+    this.#waiting.get(number)?.()
+    this.#waiting.delete(number)
+  }
+}
 
 function tellPeer (socket: Socket, { onPeer }: LaneEvents): void {
   const { localAddress, localPort } = socket

@@ -10,11 +10,11 @@ import type { Transport } from '../shared/transport.ts'
 
 function block (ms: number) {
   const end = performance.now() + ms
-  while (performance.now() < end) { /* busy */ }
+  while (performance.now() < end);
 }
 
 async function wait (ms: number) {
-  // Meanwhile everybody else has a turn.
+  // Meanwhile the loop serves everybody else.
   await sleep(ms)
 }
 
@@ -74,17 +74,23 @@ export class LessonBudget {
   }
 }
 
-/** `Block 500 ms: HTTP waited 503 ms, …`, `Wait 500 ms: nobody waited longer than 2 ms`. */
+/** How a sentence begins: what happened, and why it mattered to others or did not. */
+const CAUSES: Readonly<Record<LessonKind, (ms: number) => string>> = {
+  block: (ms) => `Your code held the only thread for ${ms} ms, so everybody waited`,
+  wait: (ms) => `A timer waited for ${ms} ms while the loop went on serving`,
+  worker: (ms) => `Another thread worked for ${ms} ms while the loop went on serving`
+}
+
+/** `Your code held the only thread for 500 ms, so everybody waited: HTTP 503 ms, …`, `…: nobody waited longer than 2 ms`. */
 export function sentence ({ kind, ms, waited }: Pick<LessonResult, 'kind' | 'ms' | 'waited'>): string {
   const lanes = Object.entries(waited) as [Transport, number | null][]
-  const name = `${LESSONS[kind]} ${ms} ms`
-  if (lanes.length === 0) return `${name}: there was no probe to measure with.`
+  if (lanes.length === 0) return `${LESSONS[kind]} ran for ${ms} ms, but there was no probe to measure with.`
   const lost = lanes.filter(([, slowest]) => slowest === null).map(([transport]) => `${PROTOCOLS[transport]} got no answer`)
   const answered = lanes.filter((lane): lane is [Transport, number] => lane[1] !== null)
   const told = kind === 'block'
-    ? answered.map(([transport, slowest], index) => `${PROTOCOLS[transport]} ${index === 0 ? 'waited ' : ''}${Math.round(slowest)} ms`)
+    ? answered.map(([transport, slowest]) => `${PROTOCOLS[transport]} ${Math.round(slowest)} ms`)
     : answered.length > 0 ? [`nobody waited longer than ${Math.ceil(Math.max(...answered.map(([, slowest]) => slowest)))} ms`] : []
-  return `${name}: ${[...told, ...lost].join(', ')}.`
+  return `${CAUSES[kind](ms)}: ${[...told, ...lost].join(', ')}.`
 }
 
 /** The lessons' own source, as it runs. */

@@ -13,12 +13,12 @@ const RETRY_MS = 1000
 class Pinger {
   readonly transport: Transport
   readonly #target: LaneTarget
-  #lane: Lane | undefined
-  #underWay: Promise<void> | undefined
+  #lane: Promise<Lane> | undefined
+  /** Pings that have no answer yet: each can be given up. */
+  readonly #unanswered = new Set<() => void>()
+  readonly #underWay = new Set<Promise<void>>()
   #retryAt = 0
-  #answered = () => {}
-  #lost = (_error: Error) => {}
-  /** The round trips that ended since `measure`, the slowest of them: null once one was lost. */
+  /** The slowest of the round trips that ended since `measure`: null once one was lost. */
   #slowest: number | null | undefined
 
   constructor (target: LaneTarget) {
@@ -26,10 +26,12 @@ class Pinger {
     this.#target = target
   }
 
-  /** Begins one round trip, unless one is under way; resolves once it is over. */
-  ping (): Promise<void> {
-    this.#underWay ??= this.#roundTrip().finally(() => { this.#underWay = undefined })
-    return this.#underWay
+  /** Sends a ping, whether or not those before it were answered; resolves once it was, or is lost. */
+  async ping (): Promise<void> {
+    const trip = this.#roundTrip()
+    this.#underWay.add(trip)
+    await trip
+    this.#underWay.delete(trip)
   }
 
   /** From now on the slowest counts. Pings at once, also where a retry would wait. */
@@ -39,61 +41,62 @@ class Pinger {
     this.ping().catch(() => {})
   }
 
-  /** Resolves once no round trip is under way: to the slowest, or to null where one got no answer. */
+  /** Resolves once the round trips under way are over: to the slowest, or to null where one got no answer. */
   async measured (): Promise<number | null> {
-    await this.#underWay
+    await Promise.all(this.#underWay)
     return this.#slowest ?? null
   }
 
-  async open (): Promise<Lane> {
+  open (): Promise<Lane> {
     if (this.#lane) return this.#lane
-    const opened: { lane?: Lane, isLost: boolean } = { isLost: false }
-    // What a lane says once it is given up must not count for the next.
-    const isCurrent = () => this.#lane === opened.lane
-    opened.lane = await openLane(this.#target, {
-      onAnswer: () => { if (isCurrent()) this.#answered() },
-      onLost: () => {
-        opened.isLost = true
-        if (!isCurrent()) return
-        this.#lane = undefined
-        this.#lost(new Error('lost'))
-      },
+    const lane = openLane(this.#target, {
+      // What a lane says once it is given up must not count for the next.
+      onLost: () => { if (this.#lane === lane) this.close() },
       onPeer: (peer, isOpen) => tell({ type: 'peer', peer, isOpen }),
       onConnecting: (isConnecting) => tell({ type: 'connecting', isConnecting })
     })
-    if (opened.isLost) throw new Error('lost')
-    this.#lane = opened.lane
-    return opened.lane
+    this.#lane = lane
+    return lane
   }
 
   close (): void {
-    const lane = this.#lane
+    this.#lane?.then((lane) => lane.close(), () => {})
     this.#lane = undefined
-    lane?.close()
+    for (const giveUp of this.#unanswered) giveUp()
   }
 
   async #roundTrip (): Promise<void> {
     if (Date.now() < this.#retryAt) return
     const at = Date.now()
     const started = performance.now()
+    const lane = this.open()
     let ms: number | null = null
-    let timer: NodeJS.Timeout | undefined
     try {
-      const lane = await this.open()
-      await new Promise<void>((resolve, reject) => {
-        this.#answered = resolve
-        this.#lost = reject
-        timer = setTimeout(() => reject(new Error('no answer')), ANSWER_MS)
-        lane.send()
-      })
+      const open = await lane
+      if (this.#lane !== lane) throw new Error('lost')
+      await this.#answer(open)
       ms = Number((performance.now() - started).toFixed(3))
     } catch {
-      this.close()
+      if (this.#lane === lane) this.close()
       this.#retryAt = Date.now() + RETRY_MS
     }
-    clearTimeout(timer)
     this.#slowest = ms === null || this.#slowest === null ? null : Math.max(this.#slowest ?? 0, ms)
     tell({ type: 'ping', ping: { transport: this.transport, at, ms } })
+  }
+
+  async #answer (lane: Lane): Promise<void> {
+    let giveUp = () => {}
+    const timer = setTimeout(() => giveUp(), ANSWER_MS)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        giveUp = () => reject(new Error('no answer'))
+        this.#unanswered.add(giveUp)
+        lane.send(resolve)
+      })
+    } finally {
+      clearTimeout(timer)
+      this.#unanswered.delete(giveUp)
+    }
   }
 }
 
@@ -116,12 +119,14 @@ tell({ type: 'loaded' })
 // The connections first: a handshake is no round trip.
 await Promise.allSettled(pingers.map((pinger) => pinger.open()))
 await Promise.all(pingers.map((pinger) => pinger.ping()))
-const timer = setInterval(pingAll, PING_MS)
+let timer = setInterval(pingAll, PING_MS)
 parentPort?.on('message', (message: ToProbe) => {
   switch (message) {
     case 'measure':
-      // Now, on the side of the loop that goes on: the other may be blocked already.
+      // Now, on the side of the loop that goes on: the other may be blocked already. The next ones follow at their usual distance.
       for (const pinger of pingers) pinger.measure()
+      clearInterval(timer)
+      timer = setInterval(pingAll, PING_MS)
       return
     case 'measured':
       return measured()

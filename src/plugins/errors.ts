@@ -6,6 +6,9 @@ import fastifyPlugin from 'fastify-plugin'
 import { LimitError } from '../traffic/limit-error.ts'
 import { UNDECODABLE } from '../shared/request-target.ts'
 
+/** An error page finds its style sheet so far up; a deeper path has none. */
+const MAX_DEPTH = 16
+
 export const errors = fastifyPlugin(async function errors (app) {
   await app.register(fastifyAccepts)
   const methods = new Map<string, Set<string>>()
@@ -19,7 +22,10 @@ export const errors = fastifyPlugin(async function errors (app) {
     const error = STATUS_CODES[statusCode] ?? 'Error'
     reply.code(statusCode).header('vary', 'accept')
     const body = { statusCode, error, ...(code !== undefined && { code }), message }
-    return request.accepts().type(['json', 'html']) === 'html' ? reply.view('error', body) : reply.send(body)
+    if (request.accepts().type(['json', 'html']) !== 'html') return reply.send(body)
+    // Relative: a proxy may serve it all under a path of its own.
+    const depth = (request.url.split('?', 1)[0] ?? '').split('/').length - 2
+    return reply.view('error', { ...body, root: '../'.repeat(Math.min(Math.max(0, depth), MAX_DEPTH)) })
   }
 
   function sendNotFound (request: FastifyRequest, reply: FastifyReply) {

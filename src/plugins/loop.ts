@@ -1,5 +1,5 @@
 /** The loop, watched: samples it and probes it while somebody watches, and only then; and runs the lessons. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
 import { reachable } from '../shared/address.ts'
 import type { LaneTarget } from '../lab/lanes.ts'
@@ -50,6 +50,7 @@ export const loop = fastifyPlugin(async function loop (app) {
   const listeners = new Set<LoopListener>()
   const budget = new LessonBudget()
   const probePeers = new ProbePeers()
+  app.connections.isProbe = (peer) => probePeers.has(peer)
   let probe: Probe | undefined
   let stopping: Promise<void> = Promise.resolve()
   let isClosed = false
@@ -130,6 +131,8 @@ export const loop = fastifyPlugin(async function loop (app) {
       const lesson: LessonStarted = { id: ++lastLesson, kind, ms, at: Date.now() }
       current = lesson
       tell((listener) => listener.onLessonStarted(lesson))
+      // What was told goes out at the end of a turn: after a Block nobody would need it.
+      await turn()
       const measured = prober?.measure()
       await lessons[kind](ms)
       const endedAt = Date.now()

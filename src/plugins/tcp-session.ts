@@ -93,7 +93,7 @@ export class TcpSession implements TcpClient, Owner {
 
   #onSilent (): void {
     if (this.#isDraining) this.destroy()
-    else this.connection.destroyFor('TCP_IDLE_MS', 'idle')
+    else this.connection.destroyFor('TCP_IDLE_MS', this.#stream.writableLength > 0 ? 'did not read its answer' : 'idle')
   }
 
   onData (chunk: Buffer): void {

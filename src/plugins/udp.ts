@@ -20,8 +20,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
   /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
-  function excess (source: string, peer: string): string | undefined {
-    if (app.loop.probePeers.has(peer)) return
+  function excess (source: string): string | undefined {
     const now = performance.now()
     if (!rates.take(source, now)) return 'UDP_RATE'
     if (!total.take(now)) return 'UDP_TOTAL_RATE'
@@ -40,10 +39,15 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const peer = formatAddress(address, from.port)
     endpoint.total++
     endpoint.bytesIn += message.length
-    if (feed.isWatched) feed.publish(feedEvent('receive', endpoint, 0, peer, message.length))
+    if (feed.isWatched) feed.publish(feedEvent('receive', endpoint, 0, peer, { bytes: message.length }))
+    const isProbe = connections.isProbe(peer)
+    if (isProbe) {
+      endpoint.probe.total++
+      endpoint.probe.bytesIn += message.length
+    }
     const source = network(address)
-    const tooMany = excess(source, peer)
-    if (tooMany) return connections.refuse(endpoint, tooMany, peer)
+    const tooMany = isProbe ? undefined : excess(source)
+    if (tooMany) return connections.refuse(endpoint, tooMany, peer, message.length)
     const log = (text: string) => {
       if (connections.log.admits(source)) connections.log.line(app.log, { service: service.name, peer, bytes: message.length }, printable(text))
     }
@@ -58,12 +62,13 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
     const reason = refusal(message, from, address) ??
       (reply.length > message.length ? 'reply larger than request' : undefined) ??
       (socket.getSendQueueSize() > MAX_UNSENT_BYTES ? 'send queue full' : undefined)
-    if (reason) return connections.refuse(endpoint, reason, peer)
+    if (reason) return connections.refuse(endpoint, reason, peer, message.length)
     socket.send(reply, from.port, from.address, (error, bytes) => {
       if (error) return connections.failed(endpoint, error, 'the answer was not sent')
       endpoint.answered++
       endpoint.bytesOut += bytes
-      if (feed.isWatched) feed.publish(feedEvent('send', endpoint, 0, peer, bytes))
+      if (isProbe) endpoint.probe.bytesOut += bytes
+      if (feed.isWatched) feed.publish(feedEvent('send', endpoint, 0, peer, { bytes }))
     })
   }
 

@@ -1,15 +1,20 @@
 /** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { reachable } from '../shared/address.ts'
 import { play } from '../clients/transcript.ts'
 import { MAX_LESSON_MS } from '../lab/lessons.ts'
 import { holdFin } from '../plugins/half-close.ts'
-import type { LessonResult, Transcript } from '../shared/messages.ts'
+import type { FeedEvent, LessonResult, RunResult } from '../shared/messages.ts'
 import { isAllowedOrigin, OriginError } from '../traffic/origin.ts'
 
 const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4
 const RUN_MS = 3000
+/** The server learns of a client's end a moment after the client. */
+const AFTER_MS = 50
+/** Of all clients, while one runs. */
+const MAX_EVENTS = 5000
 
 const lesson = {
   type: 'object',
@@ -42,15 +47,20 @@ export async function lab (app: FastifyInstance): Promise<void> {
 
   app.post<{ Querystring: { service: string, port?: number } }>('/api/lab/run', {
     schema: { querystring: run }, onRequest: sameOrigin, preHandler: holdFin
-  }, async (request): Promise<Transcript> => {
+  }, async (request): Promise<RunResult> => {
     const { service, port } = request.query
     const endpoint = app.endpoints.find((one) => one.name === service && one.state === 'open' && (port === undefined || one.port === port))
     if (!endpoint) throw new LabError(404, 'ERR_NO_SERVICE', `no service ${JSON.stringify(service)} is open${port === undefined ? '' : ` on port ${port}`}`)
     if (running === MAX_RUNS) throw new LabError(429, 'ERR_LAB_BUSY', `${MAX_RUNS} clients are running: try again in a moment`, RUN_MS)
     running++
+    const events: FeedEvent[] = []
+    const unsubscribe = app.feed.subscribe((event) => { if (events.length < MAX_EVENTS) events.push(event) })
     try {
-      return await play(endpoint, { host: reachable(endpoint.address), port: endpoint.port ?? 0 }, RUN_MS)
+      const transcript = await play(endpoint, { host: reachable(endpoint.address), port: endpoint.port ?? 0 }, RUN_MS)
+      await delay(AFTER_MS)
+      return { ...transcript, events: events.filter(({ peer }) => transcript.peers.includes(peer)) }
     } finally {
+      unsubscribe()
       running--
     }
   })

@@ -3,17 +3,20 @@ import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatAddress, reachable } from '../shared/address.ts'
 import { compactBytes } from '../shared/bytes.ts'
-import { facts } from '../lab/facts.ts'
+import { settings } from '../config/settings.ts'
+import { counts, facts } from '../lab/facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
 import { LESSONS, PROTOCOLS, stateText } from '../shared/names.ts'
 import { isOwnName } from '../traffic/origin.ts'
-import { pasteLines } from '../clients/paste-line.ts'
+import type { Endpoint } from '../traffic/endpoint.ts'
+import { pasteLines, type PasteLine } from '../clients/paste-line.ts'
 import { VERSION } from '../shared/version.ts'
 
 /** How long everybody who comes by the same name gets the same page: it takes a third of a millisecond, and more at first. */
 const FRESH_MS = 100
 
 export async function page (app: FastifyInstance): Promise<void> {
+  const limits = limitsInWords(app.config.limits)
   let fresh: { readonly host: string, readonly until: number, readonly html: Promise<Buffer> } | undefined
 
   app.get('/', async (request, reply) => {
@@ -25,27 +28,51 @@ export async function page (app: FastifyInstance): Promise<void> {
   })
 
   async function render (request: FastifyRequest): Promise<Buffer> {
-    const rows = app.endpoints.map((endpoint) => {
+    const rows = counts(app).map((row, index) => {
+      const endpoint = app.endpoints[index] as Endpoint
       const host = hostFor(request, endpoint.address)
       return {
-        endpoint,
-        state: stateText({ state: endpoint.state, hadAt: endpoint.location.hadAt }),
-        where: endpoint.port === null ? '–' : `${formatAddress(host, endpoint.port)}${endpoint.path ?? ''}`,
-        lines: endpoint.state === 'open' ? pasteLines(endpoint, host) : []
+        ...row,
+        transport: endpoint.transport,
+        summary: endpoint.summary,
+        variable: endpoint.location.origin.variable,
+        stateText: stateText(row),
+        where: row.port === null ? '' : `${formatAddress(host, row.port)}${endpoint.path ?? ''}`,
+        lines: row.state === 'open' ? pasteLines(endpoint, host).sort(byLength) : []
       }
     })
     return Buffer.from(await app.view('page', {
       rows,
+      limits,
       isLab: app.config.lab,
       unknownHost: unknownHost(request.host, app.config.origins),
       lessonCode,
       version: VERSION,
-      process: { pid: process.pid, node: process.version, ...facts(app.endpoints) },
+      process: { pid: process.pid, node: process.version, ...facts(app) },
       protocols: PROTOCOLS,
       lessons: LESSONS,
       bytes: compactBytes
     }))
   }
+}
+
+/** What is pasted most easily comes first: a line that is short, and that works in any folder. */
+function byLength (a: PasteLine, b: PasteLine): number {
+  return Number(a.tool === 'oneloop') - Number(b.tool === 'oneloop') || a.line.length - b.line.length
+}
+
+/** `UDP_RATE` with its value as a person would say it, and what it is. */
+function limitsInWords (values: Readonly<Record<string, number>>) {
+  return Object.entries(values).map(([name, value]) => {
+    const { description = '', crossed = '' } = settings[name] ?? {}
+    return { name, value: inWords(name, value), description, crossed: crossed.replaceAll('`', '') }
+  })
+}
+
+function inWords (name: string, value: number): string {
+  if (name.endsWith('_MS')) return value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`
+  if (name.endsWith('_BYTES')) return compactBytes(value)
+  return name.endsWith('_RATE') ? `${value} per second` : String(value)
 }
 
 /** The name that the visitor reached this server by, where pages of that origin may not watch it; see isAllowedOrigin. */

@@ -77,7 +77,7 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
     onConnection (client) {
       if (isTurnedAway(client, viewers)) return
       const viewer: Viewer = { client, request: {}, dropped: 0 }
-      say(client, { type: 'hello', at: Date.now(), instance, maxEvents: MAX_EVENTS })
+      say(client, { type: 'hello', at: Date.now(), instance, you: client.remote.address, maxEvents: MAX_EVENTS })
       if (viewers.size === 0) stop = watch()
       viewers.add(viewer)
       return {

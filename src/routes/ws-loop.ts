@@ -1,6 +1,5 @@
 /** `/ws/loop`: the event loop, the probe's round trips, the lessons and the services' counters, live. */
-import type { Endpoint } from '../traffic/endpoint.ts'
-import { counts, facts } from '../lab/facts.ts'
+import { counts, facts, type Traffic } from '../lab/facts.ts'
 import { inPieces } from '../shared/in-pieces.ts'
 import type { LoopHello, LoopMessage, Ping } from '../shared/messages.ts'
 import type { Loop } from '../plugins/loop.ts'
@@ -21,7 +20,7 @@ export const WS_LOOP: WebSocketDescription = {
   example: { answer: /^\{"type":"hello"/ }
 }
 
-export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketService {
+export function wsLoop (loop: Loop, traffic: Traffic): WebSocketService {
   const viewers = new Set<WebSocketClient>()
   let pings: Ping[] = []
   let ticks = 0
@@ -37,8 +36,9 @@ export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketSe
     return loop.watch({
       onPing: (ping) => { pings.push(ping) },
       onSample (sample) {
-        const isCounted = ticks++ % COUNTS_EVERY === 0
-        tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(endpoints), process: facts(endpoints), lesson: loop.lesson() }) })
+        // A connection of the probe is known as such a moment after it is there: until then it would count as a visitor's.
+        const isCounted = ticks++ % COUNTS_EVERY === 0 && !loop.probePeers.isConnecting
+        tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(traffic), process: facts(traffic), lesson: loop.lesson() }) })
         pings = []
       },
       onLessonStarted: (lesson) => tell({ type: 'lesson-started', lesson }),
@@ -50,7 +50,7 @@ export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketSe
     ...WS_LOOP,
     onConnection (client) {
       if (isTurnedAway(client, viewers)) return
-      client.send(JSON.stringify(hello(loop, endpoints)))
+      client.send(JSON.stringify(hello(loop, traffic)))
       if (viewers.size === 0) unwatch = watch()
       viewers.add(client)
       return {
@@ -65,15 +65,16 @@ export function wsLoop (loop: Loop, endpoints: readonly Endpoint[]): WebSocketSe
   })
 }
 
-function hello (loop: Loop, endpoints: readonly Endpoint[]): LoopHello {
+function hello (loop: Loop, traffic: Traffic): LoopHello {
   return {
     type: 'hello',
     at: Date.now(),
     pid: process.pid,
     node: process.version,
     version: VERSION,
+    lesson: loop.lesson(),
     lanes: loop.lanes().map(({ transport }) => transport),
-    services: counts(endpoints),
-    process: facts(endpoints)
+    services: counts(traffic),
+    process: facts(traffic)
   }
 }

@@ -70,6 +70,7 @@ export interface LoopHello {
   readonly pid: number
   readonly node: string
   readonly version: string
+  readonly lesson: LessonStarted | null
   /** The protocols that the probe pings; none with LAB=off. */
   readonly lanes: readonly Transport[]
   readonly services: readonly ServiceCounts[]
@@ -106,6 +107,9 @@ export interface FeedEvent {
   /** `127.0.0.1:50000`, `[::1]:50000`. */
   readonly peer: string
   readonly bytes?: number
+  /** With `close`: all bytes of the connection. */
+  readonly bytesIn?: number
+  readonly bytesOut?: number
   /** Why: with `close` and `refuse`. */
   readonly reason?: string
 }
@@ -119,8 +123,8 @@ export interface FeedRequest {
 }
 
 export type FeedMessage =
-  /** `instance` is another after a restart: connection numbers begin again. */
-  | { readonly type: 'hello', readonly at: number, readonly instance: string, readonly maxEvents: number }
+  /** `instance` is another after a restart: connection numbers begin again. `you` is the viewer's own address. */
+  | { readonly type: 'hello', readonly at: number, readonly instance: string, readonly you: string, readonly maxEvents: number }
   | { readonly type: 'events', readonly events: readonly FeedEvent[], /** Left out of this batch. */ readonly dropped: number }
   | { readonly type: 'error', readonly code: string, readonly message: string }
 
@@ -140,9 +144,16 @@ export interface Segment {
 export interface Transcript {
   readonly service: string
   readonly address: string
+  /** The addresses that the client connected or sent from. */
+  readonly peers: readonly string[]
   readonly segments: readonly Segment[]
   /** Segments that are not shown. */
   readonly omitted: number
   /** Why it ended early. */
   readonly error?: string
+}
+
+/** What Run it shows: the client's side, and the server's. */
+export interface RunResult extends Transcript {
+  readonly events: readonly FeedEvent[]
 }

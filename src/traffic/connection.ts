@@ -58,13 +58,13 @@ export class Connection {
   received (bytes: number): void {
     this.#bytesIn += bytes
     this.endpoint.bytesIn += bytes
-    this.#publish('receive', bytes)
+    this.#publish('receive', { bytes })
   }
 
   sent (bytes: number): void {
     this.#bytesOut += bytes
     this.endpoint.bytesOut += bytes
-    this.#publish('send', bytes)
+    this.#publish('send', { bytes })
   }
 
   halfClosed (): void {
@@ -106,7 +106,7 @@ export class Connection {
     this.because(reason)
     this.#all.forget(this)
     this.endpoint.open--
-    this.#publish('close', undefined, this.#reason)
+    this.#publish('close', { bytesIn: this.#bytesIn, bytesOut: this.#bytesOut, reason: this.#reason })
     const { log } = this.#all
     if (!log.admits(this.network)) return
     log.line(log.logger, {
@@ -118,8 +118,8 @@ export class Connection {
     }, 'connection closed')
   }
 
-  #publish (type: FeedEvent['type'], bytes?: number, reason?: string): void {
-    if (this.#all.feed.isWatched) this.#all.feed.publish(feedEvent(type, this.endpoint, this.id, this.peer, bytes, reason))
+  #publish (type: FeedEvent['type'], details?: Details): void {
+    if (this.#all.feed.isWatched) this.#all.feed.publish(feedEvent(type, this.endpoint, this.id, this.peer, details))
   }
 }
 
@@ -134,18 +134,9 @@ function reasonOf (error: NodeJS.ErrnoException): string {
   return REASONS[error.code ?? ''] ?? error.code ?? error.message
 }
 
+type Details = { readonly [K in 'bytes' | 'bytesIn' | 'bytesOut' | 'reason']?: FeedEvent[K] | undefined }
+
 /** One event of the feed, of the same shape for every protocol. */
-export function feedEvent (
-  type: FeedEvent['type'], endpoint: Endpoint, connection: number, peer: string, bytes?: number, reason?: string
-): FeedEvent {
-  return {
-    at: Date.now(),
-    type,
-    transport: endpoint.transport,
-    service: endpoint.name,
-    connection,
-    peer,
-    ...(bytes !== undefined && { bytes }),
-    ...(reason !== undefined && { reason })
-  }
+export function feedEvent (type: FeedEvent['type'], endpoint: Endpoint, connection: number, peer: string, details: Details = {}): FeedEvent {
+  return { at: Date.now(), type, transport: endpoint.transport, service: endpoint.name, connection, peer, ...details } as FeedEvent
 }

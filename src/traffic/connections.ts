@@ -18,6 +18,8 @@ export interface Owner {
 export class Connections {
   readonly log: SampledLog
   readonly feed: Feed
+  /** Whether an address is the probe's. */
+  isProbe = (_peer: string): boolean => false
   /**
    * An array in which each connection knows its place, not a Map or a Set: V8 keeps the outgrown tables of those, and the
    * connections in them, until the next full collection. That was a tenth of the cost of a short connection.
@@ -46,8 +48,19 @@ export class Connections {
     return connection
   }
 
+  /** The probe's own. */
+  get probing (): Connection[] {
+    return this.#open.filter(({ peer }) => this.isProbe(peer))
+  }
+
   /** Called by a connection that has ended. */
   forget (connection: Connection): void {
+    if (this.isProbe(connection.peer)) {
+      const { probe } = connection.endpoint
+      probe.total++
+      probe.bytesIn += connection.bytesIn
+      probe.bytesOut += connection.bytesOut
+    }
     const last = this.#open.pop()
     if (last && last !== connection) {
       this.#open[connection.place] = last
@@ -57,10 +70,10 @@ export class Connections {
   }
 
   /** Counts what a limit or a guard turned away; logs it at most once a second for each endpoint. */
-  refuse (endpoint: Endpoint, reason: string, peer: string): void {
+  refuse (endpoint: Endpoint, reason: string, peer: string, bytes?: number): void {
     endpoint.refused++
     endpoint.refusals.add(reason)
-    if (this.feed.isWatched) this.feed.publish(feedEvent('refuse', endpoint, 0, peer, undefined, reason))
+    if (this.feed.isWatched) this.feed.publish(feedEvent('refuse', endpoint, 0, peer, { bytes, reason }))
     this.log.trouble('warn', endpoint, { peer, reason }, 'refused')
   }
 

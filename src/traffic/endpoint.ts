@@ -64,6 +64,8 @@ export class Endpoint {
   bytesOut = 0
   /** Connections and requests turned away, and datagrams left unanswered, because of a limit or a guard. */
   refused = 0
+  /** What the probe's connections that have ended, or its datagrams, added to these: the page leaves it out. */
+  readonly probe = { total: 0, bytesIn: 0, bytesOut: 0 }
   /** Of UDP: datagrams that were answered. */
   answered = 0
   /** `refused`, by the limit's name or the guard's. */

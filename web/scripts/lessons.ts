@@ -1,55 +1,78 @@
-/** Block, Wait, Worker: the buttons, and what was measured. */
+/** Block, Wait, Worker: the buttons, the code of the pressed one, and what was measured. */
 import type { LessonKind, LessonResult, LessonStarted } from '../../src/shared/messages.ts'
-import { find, findAll, isDisabled, setDisabled, setText } from './dom.ts'
+import { LESSONS } from '../../src/shared/names.ts'
+import { find, findAll, isDisabled, make, setDisabled, setText } from './dom.ts'
+import { DELAY_MS } from './stage.ts'
 
-const NAMES: Readonly<Record<LessonKind, string>> = { block: 'Blocking', wait: 'Waiting', worker: 'Working on another thread' }
 const TICK_MS = 250
+/** `HTTP 503 ms`: each protocol's in its colour. */
+const MEASURED = /\b(HTTP|WebSocket|TCP|UDP) (?:\d+ ms|got no answer)|(?<=longer than )\d+ ms/g
 
 export class Lessons {
   readonly #buttons = findAll<HTMLButtonElement>('[data-lesson]')
+  readonly #learned = new Set<LessonKind>()
+  /** The end of a lesson is told when the stage shows it. */
+  #isEnding = false
 
   constructor () {
     for (const button of this.#buttons) {
-      button.addEventListener('click', () => { if (!isDisabled(button)) press(button.dataset.lesson as LessonKind).catch(() => {}) })
+      button.addEventListener('click', () => {
+        if (isDisabled(button)) return
+        showCode(button.dataset.lesson as LessonKind)
+        press(button).catch(() => {})
+      })
     }
   }
 
   started ({ kind, ms }: LessonStarted): void {
     for (const button of this.#buttons) setDisabled(button, true)
-    say(kind, `${NAMES[kind]} for ${ms} ms …`)
+    showCode(kind)
+    say([`${LESSONS[kind]} runs for ${ms} ms …`])
   }
 
-  ended ({ kind, sentence }: LessonResult): void {
+  ended (result: LessonResult): void {
+    this.#isEnding = true
+    setTimeout(() => {
+      this.#isEnding = false
+      this.#conclude(result)
+    }, DELAY_MS)
+  }
+
+  #conclude ({ kind, sentence }: LessonResult): void {
     this.idle()
-    say(kind, sentence)
+    say(coloured(sentence))
+    this.#learned.add(kind)
+    // The accent invites to what the visitor has not seen yet.
+    const next = this.#buttons.find(({ dataset }) => !this.#learned.has(dataset.lesson as LessonKind))
+    for (const button of this.#buttons) button.classList.toggle('invite', button === next)
   }
 
   /** No lesson runs, whether or not its end was heard. */
   idle (): void {
-    for (const button of this.#buttons) {
-      if (button.dataset.rests) continue
-      setDisabled(button, false)
-      const said = find(`#said-${button.dataset.lesson}`)
-      if (said.textContent?.endsWith('…')) setText(said, '')
-    }
+    if (this.#buttons.length === 0 || this.#isEnding) return
+    for (const button of this.#buttons) if (!button.dataset.rests) setDisabled(button, false)
+    if (find('#said').textContent?.endsWith('…')) say([])
   }
 }
 
-async function press (kind: LessonKind): Promise<void> {
-  const button = find<HTMLButtonElement>(`[data-lesson="${kind}"]`)
+function showCode (kind: LessonKind): void {
+  for (const code of findAll('[data-code]')) code.hidden = code.dataset.code !== kind
+}
+
+async function press (button: HTMLButtonElement): Promise<void> {
   const ms = find<HTMLSelectElement>('#lesson-ms').value
   // One press is one lesson, however fast the next.
   setDisabled(button, true)
   button.dataset.rests = 'true'
   // What was measured comes to every viewer alike, and so to this one.
-  const response = await fetch(`/api/lab/${kind}?ms=${ms}`, { method: 'POST' }).catch(() => undefined)
+  const response = await fetch(`api/lab/${button.dataset.lesson}?ms=${ms}`, { method: 'POST' }).catch(() => undefined)
   const seconds = response?.ok ? 0 : Number(response?.headers.get('retry-after') ?? 0)
-  if (!response) say(kind, 'The server did not answer.', true)
-  else if (!response.ok) say(kind, await reasonOf(response, seconds), true)
+  if (!response) say(['The server did not answer.'], true)
+  else if (!response.ok) say([await reasonOf(response, seconds)], true)
   if (seconds > 0) await rest(button, seconds)
   delete button.dataset.rests
   setDisabled(button, false)
-  if (seconds > 0) say(kind, '')
+  if (seconds > 0 && find('#said').classList.contains('refused')) say([])
 }
 
 async function reasonOf (response: Response, seconds: number): Promise<string> {
@@ -58,19 +81,29 @@ async function reasonOf (response: Response, seconds: number): Promise<string> {
   return `Refused: ${message.replace(/: try again in \d+ s$/, '')}.${when}`
 }
 
-/** Counts down on the button. */
+/** Counts down on the button, which keeps its width. */
 async function rest (button: HTMLButtonElement, seconds: number): Promise<void> {
   const label = button.textContent ?? ''
   const until = Date.now() + seconds * 1000
   for (let left = seconds; left > 0; left = Math.ceil((until - Date.now()) / 1000)) {
-    setText(button, `${label} in ${left} s`)
+    setText(button, `in ${left} s`)
     await new Promise((resolve) => { setTimeout(resolve, TICK_MS) })
   }
   setText(button, label)
 }
 
-function say (kind: LessonKind, text: string, isRefusal = false): void {
-  const said = find(`#said-${kind}`)
+function say (words: (Node | string)[], isRefusal = false): void {
+  const said = find('#said')
   said.classList.toggle('refused', isRefusal)
-  setText(said, text)
+  said.replaceChildren(...words)
+}
+
+function coloured (sentence: string): (Node | string)[] {
+  const parts: (Node | string)[] = []
+  let last = 0
+  for (const { 0: text, 1: protocol, index } of sentence.matchAll(MEASURED)) {
+    parts.push(sentence.slice(last, index), make('b', protocol?.toLowerCase(), text))
+    last = index + text.length
+  }
+  return [...parts, sentence.slice(last)]
 }

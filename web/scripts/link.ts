@@ -87,6 +87,7 @@ export class Link {
   }
 }
 
+/** @param path relative to the page, which a proxy may serve under a path of its own: `ws/echo`. */
 export function webSocketUrl (path: string): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${path}`
+  return new URL(path, document.baseURI).href.replace(/^http/, 'ws')
 }

@@ -1,20 +1,23 @@
 /** The services: their counters, live; lines to copy; and Run it. */
-import type { Segment, ServiceCounts, Transcript } from '../../src/shared/messages.ts'
+import type { RunResult, Segment, ServiceCounts } from '../../src/shared/messages.ts'
 import { stateText } from '../../src/shared/names.ts'
 import type { Transport } from '../../src/shared/transport.ts'
 import { find, findAll, isDisabled, make, setDisabled, setText } from './dom.ts'
+import { eventRow } from './event-row.ts'
 import { bytes, hex, milliseconds, plural, visible } from './format.ts'
+import { closeCode } from './words.ts'
 
 const COPIED_MS = 1500
 const COUNTS = ['open', 'total', 'bytesIn', 'bytesOut'] as const
 
 export class Services {
-  readonly #rows = findAll('tbody.service')
+  readonly #rows = findAll('.service')
 
   constructor () {
     find('.services').addEventListener('click', ({ target }) => {
       const button = (target as Element).closest('button')
       if (button?.classList.contains('copy')) copy(button).catch(() => {})
+      else if (button?.classList.contains('close')) button.closest('.run-result')?.replaceChildren()
       else if (button?.dataset.run && !isDisabled(button)) run(button).catch(() => {})
     })
   }
@@ -60,14 +63,14 @@ async function copy (button: HTMLButtonElement): Promise<void> {
 }
 
 async function run (button: HTMLButtonElement): Promise<void> {
-  const service = button.closest<HTMLElement>('tbody.service')
+  const service = button.closest<HTMLElement>('.service')
   if (!service) return
-  const output = find('.transcript', service)
+  const output = find('.run-result', service)
   const query = new URLSearchParams({ service: button.dataset.run ?? '', port: service.dataset.port ?? '' })
   setDisabled(button, true)
   try {
-    const response = await fetch(`/api/lab/run?${query}`, { method: 'POST' })
-    const answer = await response.json() as Transcript & { message: string }
+    const response = await fetch(`api/lab/run?${query}`, { method: 'POST' })
+    const answer = await response.json() as RunResult & { message: string }
     const protocol = find('.protocol', service).className.replace('protocol ', '') as Transport
     output.replaceChildren(...(response.ok ? show(answer, protocol) : [make('p', 'problem', `Refused: ${answer.message}`)]))
   } catch {
@@ -77,41 +80,37 @@ async function run (button: HTMLButtonElement): Promise<void> {
   }
 }
 
-function show (transcript: Transcript, protocol: Transport): Node[] {
-  const { segments, omitted, error, address } = transcript
-  const rows = segments.map((segment) => make('tr', '',
-    make('td', 'number', milliseconds(segment.ms)),
-    make('td', segment.direction, segment.direction === 'sent' ? '→ sent' : '← received'),
-    make('td', '', what(segment)),
-    make('td', 'number', segment.bytes > 0 ? String(segment.bytes) : ''),
-    make('td', 'hex', cut(hex(segment.hex), segment)),
-    make('td', 'text', cut(visible(segment.text), segment))))
-  const head = make('tr', '', ...['Time', 'Direction', 'What', 'Bytes', 'Hex', 'Text'].map((title) => {
-    const cell = make('th', title === 'Time' || title === 'Bytes' ? 'number' : '', title)
-    cell.scope = 'col'
-    return cell
-  }))
-  const table = make('table', '', make('thead', '', head), make('tbody', '', ...rows))
-  table.setAttribute('aria-label', `What went over the wire with ${address}`)
-  table.tabIndex = 0
+function show (result: RunResult, protocol: Transport): Node[] {
+  const { segments, omitted, error, address, events } = result
+  const steps = make('ol', 'transcript', ...segments.map((segment) => make('li', '',
+    make('time', '', milliseconds(segment.ms)),
+    make('span', `step ${protocol}`, `${segment.direction === 'sent' ? '→' : '←'} ${what(segment)}`),
+    ...(segment.bytes > 0 ? [make('code', 'hex', cut(hex(segment.hex), segment)), make('code', 'text', cut(visible(segment.text), segment))] : []))))
+  const began = events[0]?.at ?? 0
+  const wire = make('ol', 'events', ...events.map((event) => eventRow(event, `+${event.at - began} ms`, false)))
+  const close = make('button', 'close', 'Close')
+  close.type = 'button'
   return [
-    make('p', 'verdict', verdict(segments, protocol)),
-    table,
-    ...(omitted > 0 ? [make('p', '', `${plural(omitted, 'segment')} not shown.`)] : []),
-    ...(error ? [make('p', 'problem', `It broke off: ${error}`)] : [])
+    make('p', 'verdict', verdict(segments, protocol), close),
+    ...(error ? [make('p', 'problem', `It broke off: ${error}`)] : []),
+    make('div', 'sides',
+      make('section', '', make('h3', '', `The client, at ${address}`), steps),
+      make('section', '', make('h3', '', 'The same on the wire, as the server saw it'), wire)),
+    ...(omitted > 0 ? [make('p', 'about', `${plural(omitted, 'more step')} left out.`)] : [])
   ]
 }
 
-function what ({ what, note }: Segment): string {
-  const words = { connect: 'connect', data: 'bytes', text: 'text message', binary: 'binary message', datagram: 'datagram', fin: 'FIN', close: 'close', silence: 'nothing' }[what]
-  return note ? `${words}: ${note}` : words
+function what ({ what, note, bytes: size }: Segment): string {
+  const words = { connect: 'connected', data: `${size} B`, text: `text, ${size} B`, binary: `binary, ${size} B`, datagram: `datagram, ${size} B`, fin: 'FIN', close: 'close', silence: 'nothing' }[what]
+  const meaning = what === 'close' && note ? closeCode(parseInt(note, 10)) : note
+  return meaning ? `${words}: ${meaning}` : words
 }
 
 function cut (text: string, { bytes: all, hex: shown }: Segment): string {
   return shown.length / 2 < all ? `${text} …` : text
 }
 
-/** What there is to be seen: which transports keep apart what was sent apart. */
+/** What this run shows: which transports keep apart what was sent apart. */
 function verdict (segments: readonly Segment[], protocol: Transport): string {
   const carried = segments.filter(({ bytes }) => bytes > 0)
   const sent = carried.filter(({ direction }) => direction === 'sent').length
@@ -122,10 +121,10 @@ function verdict (segments: readonly Segment[], protocol: Transport): string {
       : `${plural(received, 'read')} came back.`
     case 'websocket': return sent > 1
       ? `${plural(sent, 'message')} went out, ${received} came back: WebSocket keeps messages apart, over the same TCP.`
-      : `${plural(received, 'message')} came unasked.`
+      : `${plural(received, 'message')} came without being asked for.`
     case 'udp': return received > 0
-      ? `${plural(sent, 'datagram')} went out, ${received} came back: UDP keeps datagrams apart, and promises for none that it arrives.`
-      : `${plural(sent, 'datagram')} went out, and nothing came back: it was heard, see its total.`
-    case 'http': return 'HTTP is text over TCP: this is all of it.'
+      ? `${plural(sent, 'datagram')} went out, ${received} came back: UDP keeps datagrams apart, and promises none of them that it arrives.`
+      : `${plural(sent, 'datagram')} went out, and nothing came back: this service only listens.`
+    case 'http': return 'HTTP is text over TCP: this is the whole conversation.'
   }
 }

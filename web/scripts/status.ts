@@ -24,7 +24,7 @@ export class Status {
     this.#retryAt = Math.min(...lost.map(({ retryAt }) => retryAt))
     if (isLive) setText(this.#text, 'Live')
     else if (lost.some(({ isFull }) => isFull)) setText(this.#text, 'The server has as many viewers as it takes.')
-    else if (lost.length > 0) setText(this.#text, 'The connection to the server is lost.')
+    else if (lost.length > 0) setText(this.#text, 'Connection lost.')
     // While it tries, what it said last stands.
     if (isLive || lost.length > 0) this.#retry.hidden = isLive
     this.#count()

@@ -3,6 +3,7 @@ import type { FeedEvent } from '../../src/shared/messages.ts'
 import { PROTOCOLS } from '../../src/shared/names.ts'
 import { find, make, setText } from './dom.ts'
 import { bytes, plural } from './format.ts'
+import { describe } from './words.ts'
 
 const MAX_ENTRIES = 200
 
@@ -32,7 +33,7 @@ export class Timeline {
       setText(this.#about, 'Choose the number of a connection to see its life.')
       return
     }
-    if (past[0]?.type !== 'connect') this.#entry('', 'loop', 'began before what is shown here')
+    if (past[0]?.type !== 'connect') this.#entry('', '', ['began before what is shown here'])
     for (const event of past) this.add(event)
     if (past.length === 0) this.#describe()
   }
@@ -55,19 +56,8 @@ export class Timeline {
     setText(this.#about, `Connection ${this.#id}${sums}${more}`)
   }
 
-  #entry (time: string, colour: string, text: string): void {
-    this.#list.append(make('li', colour, make('time', '', time), make('span', '', text)))
+  #entry (time: string, colour: string, words: (Node | string)[]): void {
+    this.#list.append(make('li', colour, make('time', '', time), make('span', '', ...words)))
     this.#list.scrollTop = this.#list.scrollHeight
-  }
-}
-
-function describe ({ type, transport, service, bytes: size = 0, reason }: FeedEvent): string {
-  switch (type) {
-    case 'connect': return `connect to ${service} (${PROTOCOLS[transport]})`
-    case 'receive': return `← ${bytes(size)} in`
-    case 'send': return `→ ${bytes(size)} out`
-    case 'half-close': return 'half-close: the client has sent its FIN'
-    case 'close': return `close: ${reason}`
-    case 'refuse': return `refused: ${reason}`
   }
 }

@@ -1,0 +1,86 @@
+/** The loop at work: the stage and the chart on one clock, drawn as often as the screen asks, or once a second for those who want no motion. */
+import type { FeedEvent, LessonResult, LessonStarted, LoopTick } from '../../src/shared/messages.ts'
+import { Recording } from './recording.ts'
+import { RoundTrips } from './round-trips.ts'
+import { ServerClock } from './server-clock.ts'
+import { Stage } from './stage.ts'
+
+const CALM_MS = 1000
+
+export class Lab {
+  readonly #recording = new Recording()
+  readonly #clock = new ServerClock()
+  readonly #calm = matchMedia('(prefers-reduced-motion: reduce)')
+  readonly #stage: Stage
+  readonly #chart: RoundTrips
+  #isLive = false
+  /** What the last still picture showed, and when it was drawn. */
+  #still = ''
+  #stillAt = -Infinity
+
+  constructor (hasProbe: boolean) {
+    const onChange = () => { this.#stillAt = -Infinity }
+    this.#stage = new Stage(this.#recording, onChange)
+    this.#chart = new RoundTrips(this.#recording, hasProbe, onChange)
+    const frame = () => {
+      this.#draw()
+      requestAnimationFrame(frame)
+    }
+    requestAnimationFrame(frame)
+  }
+
+  /** @param at the server's clock, when it spoke. */
+  heard (at: number): void {
+    this.#clock.heard(at)
+    this.#isLive = true
+  }
+
+  tick ({ at, pings, sample, lesson }: LoopTick): void {
+    this.heard(at)
+    this.#recording.heard(pings, sample)
+    if (lesson === null) this.#recording.idle(at)
+    else if (lesson) this.lessonStarted(lesson)
+  }
+
+  lessonStarted (lesson: LessonStarted): void {
+    this.#recording.lessonStarted(lesson)
+  }
+
+  lessonEnded ({ id, endedAt }: LessonResult): void {
+    this.#recording.lessonEnded(id, endedAt)
+  }
+
+  /** The loop had something of the visitor's own. */
+  yours ({ transport, service, at }: FeedEvent): void {
+    const lane = this.#recording.lane(transport)
+    if (service === 'ws-echo' && lane?.yoursArrived(at)) return
+    lane?.yours(at, 0)
+  }
+
+  /** The playground has sent a message. */
+  sent (): void {
+    const { now } = this.#clock
+    if (this.#isLive && now !== undefined) this.#recording.lane('websocket')?.yours(now, undefined)
+  }
+
+  /** The server is gone: what it does now nobody knows. */
+  lost (): void {
+    this.#recording.lost(this.#clock.now ?? 0)
+    this.#isLive = false
+  }
+
+  #draw (): void {
+    const now = this.#isLive ? this.#clock.now : undefined
+    if (now !== undefined) this.#recording.advance(now)
+    const isCalm = this.#calm.matches
+    if (isCalm) {
+      const still = `${this.#isLive} ${this.#stage.still(now)}`
+      const time = performance.now()
+      if (still === this.#still && time - this.#stillAt < CALM_MS) return
+      this.#still = still
+      this.#stillAt = time
+    }
+    this.#stage.draw(now, isCalm)
+    this.#chart.draw(now ?? this.#clock.now)
+  }
+}

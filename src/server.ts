@@ -41,13 +41,19 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
 }
 
 /**
+ * 'beforeExit' would turn the exit code of a failed start into 0. The signals are faults of the process itself, which no
+ * handler in JavaScript ends: where one comes while Node.js exits, as on Node.js 20 when its terminal has gone, the process
+ * would take it again and again for ever.
+ */
+const NOT_GRACEFUL = ['beforeExit', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
+
+/**
  * Starts everything and stays until SIGTERM or SIGINT; a second signal exits at once, with 1.
  * @param takeOver ends whatever handled signals before.
  */
 export async function serve (config: Config, logger: Logger, takeOver = () => {}): Promise<App> {
   const starting = start(config, logger)
-  // Not 'beforeExit': it would turn the exit code of a failed start into 0.
-  const options = { delay: config.drainMs, logger, skip: ['beforeExit' as const] }
+  const options = { delay: config.drainMs, logger, skip: [...NOT_GRACEFUL] }
   // While it still starts: a process that is its container's first ignores signals that it has no listener for.
   closeWithGrace(options, async ({ err, signal }) => {
     if (err) logger.fatal({ err }, 'uncaught error: exiting')

@@ -7,7 +7,7 @@ import t from 'tap'
 import { get } from '../src/clients/http.ts'
 import { ask } from '../src/clients/tcp.ts'
 import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { connect, FREE_PORTS, launch, readAll, serverFor, TIMEOUT_MS, until } from './support.ts'
+import { connect, FREE_PORTS, launch, readAll, serverFor, TIMEOUT_MS, until, serve } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 // Tests that are buffered wait more than they work: beside the others.
@@ -91,4 +91,11 @@ t.test('SIGTERM and SIGINT at any moment of the start end it with 0', async (t) 
     for (let i = 0; i < moments.length; i += 4) ends.push(...await Promise.all(moments.slice(i, i + 4).map((ms) => endAfter(ms, signal))))
     t.same(ends, moments.map(() => ({ code: 0, killedBy: null })), `${signal} after ${moments.join(', ')} ms`)
   }
+})
+
+t.test('a fault of the process itself ends it at once: a handler in JavaScript would take it again and again', async (t) => {
+  const { child } = await serve(t)
+  child.kill('SIGSEGV')
+  const [, killedBy] = await once(child, 'exit')
+  t.equal(killedBy, 'SIGSEGV')
 })

@@ -73,14 +73,13 @@ export class Lab {
     const now = this.#isLive ? this.#clock.now : undefined
     if (now !== undefined) this.#recording.advance(now)
     const isCalm = this.#calm.matches
-    if (isCalm) {
-      const still = `${this.#isLive} ${this.#stage.still(now)}`
-      const time = performance.now()
-      if (still === this.#still && time - this.#stillAt < CALM_MS) return
-      this.#still = still
-      this.#stillAt = time
-    }
-    this.#stage.draw(now, isCalm)
+    const time = performance.now()
+    const isDue = !isCalm || time - this.#stillAt >= CALM_MS
+    const still = isCalm ? this.#stage.still(now) : ''
+    if (isDue || still !== this.#still) this.#stage.draw(now, isCalm)
+    this.#still = still
+    if (!isDue) return
+    this.#stillAt = time
     this.#chart.draw(now ?? this.#clock.now)
   }
 }

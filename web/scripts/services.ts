@@ -91,7 +91,7 @@ function show (result: RunResult, protocol: Transport): Node[] {
   const close = make('button', 'close', 'Close')
   close.type = 'button'
   return [
-    make('p', 'verdict', verdict(segments, protocol), close),
+    make('div', 'head', make('p', 'verdict', verdict(segments, protocol)), close),
     ...(error ? [make('p', 'problem', `It broke off: ${error}`)] : []),
     make('div', 'sides',
       make('section', '', make('h3', '', `The client, at ${address}`), steps),

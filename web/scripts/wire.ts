@@ -7,7 +7,7 @@ import { clock, plural } from './format.ts'
 import { Timeline } from './timeline.ts'
 import { iAm, isYours } from './you.ts'
 
-const MAX_ROWS = 200
+const MAX_ROWS = 100
 /** Kept beyond what the table shows, so that a connection that is chosen has a past. */
 const MAX_KEPT = 2000
 

@@ -129,6 +129,13 @@ t.test('HTTP', async (t) => {
   const { app, target, endpoint } = await serverFor(t)
   const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 
+  await t.test('a browser that has a file already is told so, whichever way it names it', async (t) => {
+    const etag = String((await app.inject('/assets/page.js')).headers.etag)
+    const status = async (tags: string) => (await app.inject({ url: '/assets/page.js', headers: { 'if-none-match': tags } })).statusCode
+    for (const tags of [etag, `W/${etag}`, '*', `"a", ${etag}`, `"a,b",W/"c",W/${etag}`]) t.equal(await status(tags), 304, tags)
+    for (const tags of ['"a"', 'W/"a", "*"', etag.slice(1, -1), `"x${etag.slice(1)}`, '', '"']) t.equal(await status(tags), 200, tags)
+  })
+
   await t.test('the page has its title, its heading and a row with a line to paste for each service', async (t) => {
     const { body, headers } = await app.inject({ url: '/', headers: html })
     t.match(headers['content-type'], /^text\/html/)

@@ -403,6 +403,15 @@ t.test('lessons', async (t) => {
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: `http://127.0.0.1:${port}` })).status, 200)
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://127.0.0.1', 'sec-fetch-site': 'same-origin' })).status, 200, 'behind a proxy that changes Host')
     t.equal((await post(server, '/api/lab/block?ms=1', { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })).status, 403)
+    for (const [site, status] of [['cross-site', 403], ['same-site', 403], ['same-origin', 200], ['none', 200]] as const) {
+      t.equal((await post(server, '/api/lab/block?ms=1', { 'sec-fetch-site': site })).status, status, `${site}, without an Origin`)
+    }
+    for (const [host, origin, status] of [
+      ['10.9.0.1:80', 'http://10.9.0.1', 200], ['[::1]:443', 'https://[::1]', 200], ['10.9.0.1', 'http://10.9.0.1', 200],
+      ['10.9.0.1:80', 'https://10.9.0.1', 403], ['10.9.0.1:81', 'http://10.9.0.1', 403], ['10.9.0.1:80', 'http://10.9.0.2', 403]
+    ] as const) {
+      t.equal((await post(server, '/api/lab/block?ms=1', { host, origin })).status, status, `${origin} at ${host}`)
+    }
   })
 })
 

@@ -25,9 +25,14 @@ export async function assets (app: FastifyInstance): Promise<void> {
       // Each file is a route of its own, so that 404 and 405 hold for files too.
       app.get(`/assets/${name}`, (request, reply) => {
         reply.headers(headers)
-        if (request.headers['if-none-match'] === etag) reply.code(304).send()
+        if (hasTag(request.headers['if-none-match'], etag)) reply.code(304).send()
         else reply.type(type).send(bytes)
       })
     }
   }
+}
+
+/** Whether If-None-Match names this entity tag: alone, in a list, or by `*`; a weak one, `W/"…"`, counts as well (RFC 9110, 13.1.2). */
+function hasTag (header: string | undefined, etag: string): boolean {
+  return header === '*' || (header?.match(/"[^"]*"/g)?.includes(etag) ?? false)
 }

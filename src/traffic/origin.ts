@@ -4,14 +4,21 @@ import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 
 /**
- * True for clients that are no browser, too: these send no Origin (RFC 6454, section 7.3).
+ * True for clients that are no browser, too: these send neither Origin (RFC 6454, section 7.3) nor Sec-Fetch-Site.
  * `Sec-Fetch-Site` is the browser's own word (Fetch Metadata), which a proxy that changes Host leaves as it is.
  */
 export function isAllowedOrigin ({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, allowed: readonly string[]): boolean {
-  if (origin === undefined || allowed.includes(origin)) return true
+  if (origin === undefined) return site !== 'cross-site' && site !== 'same-site'
+  if (allowed.includes(origin)) return true
   if (!URL.canParse(origin)) return false
   const url = new URL(origin)
-  return isOwnName(url.hostname) && (site === 'same-origin' || url.host === host)
+  return isOwnName(url.hostname) && (site === 'same-origin' || isSameHost(url, host))
+}
+
+/** An origin leaves its scheme's default port out (RFC 6454, section 6.2); Host may name it. */
+function isSameHost ({ protocol, host: own }: URL, host = ''): boolean {
+  const url = `${protocol}//${host}`
+  return URL.canParse(url) && new URL(url).host === own
 }
 
 /**
@@ -26,7 +33,7 @@ export class OriginError extends Error {
   readonly statusCode = 403
   readonly code = 'ERR_ORIGIN'
 
-  constructor (origin = '') {
+  constructor (origin = 'another site') {
     super(`this is for the server's own page, reached by an address, and for those of ORIGINS; not for one of ${JSON.stringify(origin.slice(0, 100))}`)
   }
 }

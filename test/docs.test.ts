@@ -61,12 +61,12 @@ t.test('every port is exposed by the image and published by compose.yaml', async
 })
 
 t.test('the start table of the README is the real one', async (t) => {
-  const app = await buildApp(loadConfig(), await createLogger('silent', false))
+  const app = await buildApp(loadConfig(), createLogger('silent', false))
   t.teardown(() => app.close())
   // Built and not started: the default ports may be busy here.
   const own = { name: 'debian', addresses: ['127.0.1.1'] }
   for (const { location } of app.endpoints) Object.assign(location, { state: 'open', addresses: ['127.0.0.1', '::1', '127.0.0.4', '127.0.1.1'] })
-  t.ok(read('README.md').includes(startTable(app.endpoints, own).trim()))
+  t.ok(read('README.md').includes(startTable(app.endpoints, own, true).trim()))
 })
 
 t.test('the tables of settings and of limits are the real ones', async (t) => {

@@ -358,7 +358,7 @@ t.test('lines that come while others are being written are written, too', { buff
   // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
   const script = (end: string) => `
     const { createLogger } = await import('./dist/log/logger.js')
-    const log = await createLogger('info', false)
+    const log = createLogger('info', false)
     for (let i = 0; i < 400; i++) log.info('x'.repeat(1000))
     setTimeout(() => log.info('late'), 100)
     setTimeout(() => { console.error('said'); ${end} }, 200)

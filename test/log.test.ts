@@ -1,10 +1,12 @@
-/** A log that cannot be written is no reason to stop: full disks, and pipes that nobody reads any more. */
+/** The log in words; and that one that cannot be written is no reason to stop: full disks, and pipes that nobody reads any more. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { get } from '../src/clients/http.ts'
+import { words } from '../src/log/words.ts'
 import { ENV, FREE_PORTS, PROGRAM, ROOT, TIMEOUT_MS, until } from './support.ts'
 
 /** Somebody has had this number, and nobody has it now: the log that would tell another cannot be read. */
@@ -49,3 +51,21 @@ t.test('a pipe whose reader has gone, as with head(1)', (t) => servesWith(t, 'pi
   await once(output as NodeJS.ReadableStream, 'data')
   ;(output as unknown as { destroy (): void }).destroy()
 }))
+
+t.test('on a terminal a line is in words: service, peer, what happened and how much, in one line', (t) => {
+  const at = { time: new Date(2026, 10, 29, 14, 3, 22, 512).getTime(), pid: 1, hostname: 'lab' }
+  const info = { ...at, level: 30 }
+  const cases: [line: object, text: string][] = [
+    [{ ...info, service: 'echo', connection: 3, peer: '127.0.0.1:51810', bytesIn: 11, bytesOut: 12, durationMs: 5, reason: 'closed by client', msg: 'connection closed' },
+      '14:03:22.512  echo       127.0.0.1:51810  closed by client after 5 ms, 11 B in, 12 B out\n'],
+    [{ ...info, service: 'http', connection: 3, peer: '[::1]:5181', reqId: 'req-1', method: 'GET', url: '/healthz', status: 200, durationMs: 1, unlogged: 4, msg: 'request' },
+      '14:03:22.512  http       [::1]:5181       GET /healthz: 200 after 1 ms (lines left out before this one: 4)\n'],
+    [{ ...at, level: 40, service: 'udp-echo', peer: '127.0.0.1:40112', reason: 'UDP_RATE', count: 3, msg: 'refused' }, '14:03:22.512  udp-echo   127.0.0.1:40112  refused 3 times: UDP_RATE\n'],
+    [{ ...at, level: 50, service: 'time', count: 1, err: { message: 'accept EMFILE', code: 'EMFILE', stack: 'Error: accept EMFILE\n    at here' }, msg: 'accept failed' }, '14:03:22.512  time       accept failed: accept EMFILE\n'],
+    [{ ...at, level: 50, err: { message: 'a bug', stack: 'Error: a bug\n    at here' }, msg: 'the route failed' }, '14:03:22.512  the route failed: a bug\n    at here\n'],
+    [{ ...info, service: 'listener', peer: '127.0.0.1:40112', bytes: 5, msg: 'two\nlines\u001b[2J' }, '14:03:22.512  listener   127.0.0.1:40112  two\\u000alines\\u001b[2J, 5 B\n'],
+    [{ ...info, signal: 'SIGINT', msg: 'draining' }, '14:03:22.512  draining {"signal":"SIGINT"}\n']
+  ]
+  for (const [line, text] of cases) t.equal(stripVTControlCharacters(words(JSON.stringify(line))), text)
+  t.end()
+})

@@ -17,7 +17,7 @@ import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } f
 
 const options = { timeoutMs: TIMEOUT_MS }
 const MIB = 1_048_576
-const silent = await createLogger('silent', false)
+const silent = createLogger('silent', false)
 const OWN = { name: 'debian', addresses: ['127.0.1.1'] }
 
 async function busyTcpPort (t: Test): Promise<number> {
@@ -71,15 +71,18 @@ t.test('a busy default port is skipped and shown: in the log, the API, the page 
   t.match(rows.find(({ name }) => name === 'echo-once'), { state: 'busy', port, open: 0, total: 0 })
   t.match((await app.inject('/')).body, /port in use: trying again/)
   t.match((await app.inject('/readyz')).statusCode, 200)
-  t.match(startTable(app.endpoints, OWN), new RegExp(`echo-once +tcp +${port} +in use by another program, and tried again; choose another with ECHO_ONCE_PORT`))
+  t.match(startTable(app.endpoints, OWN, true), new RegExp(`echo-once +tcp +${port} +in use by another program, and tried again\\. Or set ECHO_ONCE_PORT`))
 })
 
 t.test('a service that is off is shown as off', async (t) => {
-  const { app } = await serverFor(t, { ECHO_PORT: 'off', LISTENER_PORT: 'off' })
+  const { app, endpoint } = await serverFor(t, { ECHO_PORT: 'off', LISTENER_PORT: 'off' })
   const rows = (await app.inject('/api/services')).json() as { name: string }[]
   t.match(rows.find(({ name }) => name === 'echo'), { state: 'off', port: null })
   t.match(rows.find(({ name }) => name === 'listener'), { state: 'off', port: null })
-  t.notMatch(startTable(app.endpoints, OWN), /^ {2}echo /m)
+  const shown = startTable(app.endpoints, OWN, true)
+  t.notMatch(shown, /^ {2}echo /m)
+  t.match(shown, /^Off: echo, listener\.$/m)
+  t.match(shown, new RegExp(`create_connection\\(\\('127\\.0\\.0\\.1', ${endpoint('echo-once').port}\\)\\)`), 'the client talks to another')
 })
 
 t.test('several ports of one service all serve it, HTTP\'s and WebSocket\'s too', async (t) => {
@@ -99,8 +102,29 @@ t.test('several ports of one service all serve it, HTTP\'s and WebSocket\'s too'
   for (const { port } of times) t.match(String(await ask({ host: '127.0.0.1', port: port ?? 0 }, options)), /\d{4}\r\n$/)
 })
 
+t.test('the start says first what to do next: the page, then a client of six lines to paste, then the table', async (t) => {
+  const { app, endpoint } = await serverFor(t)
+  const shown = startTable(app.endpoints, OWN, true)
+  t.match(shown, new RegExp(`^
+oneloop is running\\. Only this machine can reach it, at 127\\.0\\.0\\.1.*
+
+  Open {3}http://127\\.0\\.0\\.1:${endpoint('http').port}/ {3}press Block and see who waits
+  Talk {3}paste this into another terminal:
+
+python3 - <<'END'
+(.*\n){4}END
+
+  http +http +\\d+ {2}curl `))
+  for (const line of shown.split('\n')) {
+    t.ok(line.length <= 100, line)
+    t.equal(line.includes('oneloop ws'), line.endsWith('  in this folder'), line)
+  }
+  t.notMatch(startTable(app.endpoints, OWN, false), 'Block')
+})
+
 t.test('HTTP may be off', async (t) => {
-  const { target } = await serverFor(t, { HTTP_PORT: 'off' })
+  const { target, app } = await serverFor(t, { HTTP_PORT: 'off' })
+  t.match(startTable(app.endpoints, OWN, true), /^ {2}The page is off: HTTP_PORT is off\.$/m)
   t.match(String(await ask(target('time'), options)), /\d{4}\r\n$/)
 })
 
@@ -112,7 +136,7 @@ t.test('with :: clients of both families reach HTTP, TCP and UDP', async (t) => 
     t.equal(String(await ask(target('echo'), { send: Buffer.from('abc'), ...options })), 'abc', `TCP over ${host}`)
     t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('abc'), options)), 'abc', `UDP over ${host}`)
   }
-  t.match(startTable(app.endpoints, OWN), /It listens on ::: other machines reach it too/)
+  t.match(startTable(app.endpoints, OWN, true), /^oneloop is running\. It listens on every address: other machines can reach it too\.$/m)
 })
 
 t.test('with 0.0.0.0 the tutorials\' clients that connect to 127.0.0.4 or to this machine\'s own name are served', async (t) => {
@@ -131,7 +155,7 @@ t.test('by default nobody but this machine reaches it', async (t) => {
   }
   const { endpoint, app } = await serverFor(t)
   await t.rejects(ask({ host: own, port: endpoint('time').port ?? 0 }, options), { code: 'ECONNREFUSED' })
-  t.match(startTable(app.endpoints, { name: 'lab', addresses: ['192.0.2.1'] }), /This machine's name, lab, leads to 192\.0\.2\.1\.\nFor clients .*: HOST=127\.0\.0\.1,192\.0\.2\.1 npm start/)
+  t.match(startTable(app.endpoints, { name: 'lab', addresses: ['192.0.2.1'] }, true), /^This machine's name, lab, leads to 192\.0\.2\.1\. Clients .* need\nHOST=127\.0\.0\.1,192\.0\.2\.1 npm start +\(other machines can reach it then, too\)$/m)
 })
 
 t.test('a drain is unready at once, sends 1001, what was written and a FIN, and lets an HTTP answer finish', async (t) => {

@@ -29,6 +29,18 @@ export function pasteLine ({ transport, example, path, port }: Pick<Endpoint, 't
   }
 }
 
+/** A client of six lines that prints the answer. Unindented: a shell takes nothing but END for the end of what follows `<<`. */
+export function pythonClient ({ example: { send = '' }, port }: Pick<Endpoint, 'example' | 'port'>, host: string): string {
+  return [
+    "python3 - <<'END'",
+    'import socket',
+    `with socket.create_connection(('${host}', ${port})) as s:`,
+    `    s.sendall(${pythonBytes(send)})`,
+    '    print(s.recv(100))',
+    'END'
+  ].join('\n')
+}
+
 type Pasted = Pick<Endpoint, 'name' | 'transport' | 'example' | 'path' | 'port'>
 
 /**

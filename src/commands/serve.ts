@@ -23,10 +23,10 @@ export function serveCommand (takeOver: () => void): Command {
     // Only here: the clients start twice as fast without the server's modules.
     const [{ createLogger }, { serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true
-    const logger = await createLogger(config.logLevel, isTerminal)
+    const logger = createLogger(config.logLevel, isTerminal)
     const app = await serve(config, logger, takeOver)
     if (isTerminal) {
-      console.log(startTable(app.endpoints, await ownName()))
+      console.log(startTable(app.endpoints, await ownName(), config.lab))
       return
     }
     for (const { name, transport, addresses, port, state, path } of app.endpoints) {

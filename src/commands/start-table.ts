@@ -1,32 +1,60 @@
-/** What a terminal shows at the start: where the page is, and a line to try each service. */
-import { pasteLine } from '../clients/paste-line.ts'
+/** What a terminal shows at the start: what to do next, and a line to try each service. */
+import { fileURLToPath } from 'node:url'
+import { pasteLine, pythonClient } from '../clients/paste-line.ts'
 import type { OwnName } from '../config/hosts.ts'
 import { formatAddress, isLoopback, reachable } from '../shared/address.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
-import { table } from './table.ts'
+import { columns } from './table.ts'
 
-/** @param own this machine's name, where tutorial clients may connect to. */
-export function startTable (endpoints: readonly Endpoint[], own: OwnName): string {
-  const http = endpoints.find(({ transport }) => transport === 'http')
-  const page = http?.state === 'open'
-    ? `oneloop is running. The page: http://${formatAddress(reachable(http.address), http.port ?? 0)}/`
-    : `oneloop is running, without its page: ${http?.state === 'busy' ? `port ${http.port} is in use by another program. Choose another with HTTP_PORT` : 'HTTP_PORT is off'}`
-  const rows = endpoints.filter(({ state }) => state !== 'off').map((endpoint) => {
-    const { name, transport, address, port, path = '' } = endpoint
-    return endpoint.state === 'busy'
-      ? [name, transport, String(port), `in use by another program, and tried again; choose another with ${endpoint.location.origin.variable}`]
-      : [name, transport, `${formatAddress(address, port ?? 0)}${path}`, pasteLine(endpoint, reachable(address))]
-  })
+/** The package's folder, from src/commands and from dist/commands alike. */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '')
+/** Services whose answer a client of one recv() sees. */
+const TALKED_TO = ['echo', 'echo-once']
+
+/**
+ * @param own this machine's name, where tutorial clients may connect to.
+ * @param isLab whether the page has its buttons.
+ */
+export function startTable (endpoints: readonly Endpoint[], own: OwnName, isLab: boolean): string {
   const addresses = endpoints.find(({ state }) => state === 'open')?.addresses ?? []
-  return `\n${page}\n\n${table(['service', 'protocol', 'address', 'try it'], rows)}\n\n${reach(addresses, own)}\nStop it with Ctrl-C.\n`
+  const off = new Set(endpoints.filter(({ state }) => state === 'off').map(({ name }) => name))
+  const talked = endpoints.find(({ name, state }) => TALKED_TO.includes(name) && state === 'open')
+  const paragraphs = [
+    `oneloop is running. ${reach(addresses)}`,
+    [page(endpoints, isLab), ...(talked ? ['  Talk   paste this into another terminal:'] : [])].join('\n'),
+    ...(talked ? [pythonClient(talked, reachable(talked.address))] : []),
+    columns(endpoints.filter(({ state }) => state !== 'off').map(row)),
+    [...(off.size > 0 ? [`Off: ${[...off].join(', ')}.`] : []), ...ownNameHint(addresses, own), 'Stop it with Ctrl-C.'].join('\n')
+  ]
+  return `\n${paragraphs.join('\n\n')}\n`
 }
 
-function reach (addresses: readonly string[], { name, addresses: own }: OwnName): string {
-  if (!addresses.every(isLoopback)) return `It listens on ${addresses.join(', ')}: other machines reach it too.`
-  const only = `Only this machine reaches it, at ${addresses.join(', ')}.`
+function page (endpoints: readonly Endpoint[], isLab: boolean): string {
+  const http = endpoints.find(({ transport }) => transport === 'http')
+  if (http?.state === 'open') return `  Open   http://${formatAddress(reachable(http.address), http.port ?? 0)}/${isLab ? '   press Block and see who waits' : ''}`
+  return `  The page is off: ${http?.state === 'busy' ? `port ${http.port} is in use by another program. Choose another with HTTP_PORT` : 'HTTP_PORT is off'}.`
+}
+
+function row (endpoint: Endpoint): string[] {
+  const { name, transport, address, port, state, location: { origin: { variable } } } = endpoint
+  const line = state === 'busy' ? `in use by another program, and tried again. Or set ${variable}` : pasteLine(endpoint, reachable(address))
+  const where = transport === 'websocket' && state !== 'busy' ? `  in ${process.cwd() === ROOT ? 'this folder' : ROOT}` : ''
+  return [name, transport === 'websocket' ? 'ws' : transport, String(port), `${line}${where}`]
+}
+
+function reach (addresses: readonly string[]): string {
+  if (addresses.every(isLoopback)) return `Only this machine can reach it, at ${addresses.join(', ')}.`
+  const all = addresses.includes('::') ? 'every address' : addresses.map((address) => address === '0.0.0.0' ? 'every IPv4 address' : address).join(', ')
+  return `It listens on ${all}: other machines can reach it too.`
+}
+
+/** For clients that connect to socket.gethostname(). */
+function ownNameHint (addresses: readonly string[], { name, addresses: own }: OwnName): string[] {
+  if (!addresses.every(isLoopback) || (own.length > 0 && own.every((address) => addresses.includes(address)))) return []
   const elsewhere = own.find((address) => !addresses.includes(address))
-  if (own.length > 0 && own.every((address) => addresses.includes(address))) return only
-  if (elsewhere === undefined) return `${only} This machine's name, ${name}, leads nowhere: clients that connect to socket.gethostname() do not reach it.`
-  return `${only} This machine's name, ${name}, leads to ${elsewhere}.\n` +
-    `For clients that connect to socket.gethostname(), which other machines reach then too: HOST=${addresses[0]},${elsewhere} npm start`
+  if (elsewhere === undefined) return [`This machine's name, ${name}, leads nowhere: clients that connect to socket.gethostname() do not reach it.`]
+  return [
+    `This machine's name, ${name}, leads to ${elsewhere}. Clients that connect to socket.gethostname() need`,
+    `HOST=${addresses[0]},${elsewhere} npm start${isLoopback(elsewhere) ? '' : '   (other machines can reach it then, too)'}`
+  ]
 }

@@ -1,6 +1,7 @@
-/** The logger: readable lines on a terminal, JSON lines everywhere else. */
+/** The logger: lines in words on a terminal, JSON lines everywhere else. */
 import { pino, type Logger as PinoLogger } from 'pino'
 import { Output } from './output.ts'
+import { words } from './words.ts'
 
 export type Logger = PinoLogger & {
   /** Lines that could not be written, since the start. */
@@ -9,18 +10,11 @@ export type Logger = PinoLogger & {
   flush (): Promise<void>
 }
 
-export async function createLogger (level: string, isTerminal: boolean): Promise<Logger> {
+export function createLogger (level: string, isTerminal: boolean): Logger {
   const output = new Output(isTerminal)
-  const format = isTerminal ? await prettyFormat() : undefined
-  const logger = pino({ level }, { write: (line) => output.write(format ? format(line) : line) })
+  const logger = pino({ level }, { write: (line) => output.write(isTerminal ? words(line) : line) })
   return Object.defineProperties(logger, {
     lostLines: { get: () => output.lost },
     flush: { value: () => output.flush() }
   }) as Logger
-}
-
-/** Loaded for a terminal only. */
-async function prettyFormat (): Promise<(line: string) => string> {
-  const { prettyFactory } = await import('pino-pretty')
-  return prettyFactory({ ignore: 'pid,hostname', translateTime: 'HH:MM:ss', singleLine: true, colorize: true })
 }

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { Endpoint } from '../../src/traffic/endpoint.ts'
-import { pasteLines, type PasteLine } from '../../src/clients/paste-line.ts'
+import { pasteLines, pythonClient, type PasteLine } from '../../src/clients/paste-line.ts'
 import { ROOT, serverFor, TIMEOUT_MS, until, without } from '../support.ts'
 
 const AT_ONCE = 6
@@ -71,6 +71,11 @@ for (const [bound, host, services] of places) {
     t.equal(endpoint('listener').total, datagrams)
   })
 }
+
+t.test('the client that the start shows prints the answer', { skip }, async (t) => {
+  const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent' })
+  t.equal(await output(t, pythonClient(endpoint('echo'), '127.0.0.1')), "b'Hello, world'\n")
+})
 
 t.test('any text goes through the shell and each language as it is', { skip }, async (t) => {
   const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })

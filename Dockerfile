@@ -10,6 +10,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY LICENSE tsconfig*.json ./
+COPY scripts/build.js scripts/build.js
 COPY src src
 COPY web web
 # The copies keep the modes of the checkout, which may be closed to the user `node`.

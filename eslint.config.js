@@ -14,7 +14,7 @@ const APP = [...SERVER, '**/app.ts']
 const RUNNERS = [...APP, '**/routes/*', '**/plugins/*', '**/wire/*', '**/lab/*']
 
 export default [
-  ...neostandard({ ts: true, ignores: ['dist/', '.tap/', 'node_modules/'] }),
+  ...neostandard({ ts: true, ignores: ['dist/', '.build/', '.tap/', 'node_modules/'] }),
   room(['src/sockets/!(index).ts'], [...FASTIFY, 'ws', 'node:*', './*', '../*', '!../service.ts', '!../shared', '../shared/*', '!../shared/ctime.ts'],
     'A raw service is a pure description of a protocol, and knows no other.'),
   room(['src/sockets/index.ts'], [...FASTIFY, 'ws', 'node:*', '../*', '!../service.ts'],

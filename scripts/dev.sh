@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'kill 0' EXIT
 npm run --silent build
-tsc -p tsconfig.build.json --watch --preserveWatchOutput &
-npm run --silent build:web -- --watch=forever &
+tsc -p tsconfig.build.json --outDir dist --incremental false --watch --preserveWatchOutput &
+npm run --silent build:web -- --outdir=dist/web --watch=forever &
 NODE_ENV=development node --watch --watch-preserve-output dist/cli.js serve

@@ -5,7 +5,7 @@ import { type App, buildApp } from './app.ts'
 import type { Config } from './config/config.ts'
 import { fitConnections } from './config/fit-connections.ts'
 import { DEFAULT_HOSTS, LOOPBACK, ownName, withOwnName, type Host } from './config/hosts.ts'
-import { StartError } from './config/start-error.ts'
+import { cannotStart } from './config/start-error.ts'
 import { adoptZone } from './config/zone.ts'
 import type { Logger } from './log/logger.ts'
 import type { Endpoint } from './traffic/endpoint.ts'
@@ -31,7 +31,7 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
   }
   if (problems.length > 0) {
     await app.close()
-    throw new StartError(problems)
+    throw cannotStart(problems)
   }
   for (const { state, transport, location: { origin } } of app.endpoints) {
     if (state !== 'busy' || transport === 'websocket') continue

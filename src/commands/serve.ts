@@ -1,9 +1,11 @@
 /** `oneloop serve`: the server. */
 import { Command } from 'commander'
+import { findRunning } from '../clients/running.ts'
 import { loadConfig } from '../config/config.ts'
 import { ownName } from '../config/hosts.ts'
 import { settingsTable } from '../config/settings-table.ts'
 import { flag, settings } from '../config/settings.ts'
+import { StartError } from '../config/start-error.ts'
 import { UsageError } from './input.ts'
 import { startTable } from './start-table.ts'
 
@@ -20,6 +22,8 @@ export function serveCommand (takeOver: () => void): Command {
     if (command.args[0] !== undefined) throw new UsageError(`there is no command '${command.args[0]}'. See: oneloop --help`)
     const flags = Object.fromEntries(Object.keys(settings).map((name) => [name, options[camel(name)]]))
     const config = loadConfig(process.env, flags)
+    const running = await findRunning(config.hosts.map(({ address }) => address), config.ports.http?.ports ?? [])
+    if (running) throw new StartError(`oneloop is running already: ${running} (another one needs another HTTP_PORT)`)
     // Only here: the clients start twice as fast without the server's modules.
     const [{ createLogger }, { serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true

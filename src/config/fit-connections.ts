@@ -1,7 +1,7 @@
 /** The connection limits that fit into the process's file descriptors. */
 import { rawServices } from '../sockets/index.ts'
 import type { Config } from './config.ts'
-import { StartError } from './start-error.ts'
+import { cannotStart } from './start-error.ts'
 
 /** Of the limit, what connections may take. */
 const SHARE = 0.8
@@ -36,7 +36,7 @@ export function fitConnections (config: Config, limit: number, open: number, add
   const factor = left / sum(free)
   const fitted = free.map((cap) => ({ ...cap, value: Math.floor(cap.value * factor) }))
   if (free.length === 0 || fitted.some(({ value, times }) => value < 1 && times > 0)) {
-    throw new StartError([`${caps.map(({ name, value, times }) => `${name}=${value}${times > 1 ? ` × ${times} services` : ''}`).join(', ')}: ` +
+    throw cannotStart([`${caps.map(({ name, value, times }) => `${name}=${value}${times > 1 ? ` × ${times} services` : ''}`).join(', ')}: ` +
       `this process may have ${limit} file descriptors open, of which ${Math.max(budget, 0)} are for connections. Lower these, or allow more with ulimit -n`])
   }
   const lowered = Object.fromEntries(fitted.map(({ name, value }) => [name, value]))

@@ -33,11 +33,18 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
     await app.close()
     throw cannotStart(problems)
   }
-  for (const { state, transport, location: { origin } } of app.endpoints) {
+  return app
+}
+
+/** What the table shows on a terminal: a line for each port. */
+export function logPorts (endpoints: readonly Endpoint[], logger: FastifyBaseLogger): void {
+  for (const { state, transport, location: { origin } } of endpoints) {
     if (state !== 'busy' || transport === 'websocket') continue
     logger.warn(`${transport} port ${origin.port} is in use by another program: skipped, and tried again every few seconds. Set ${origin.variable} to choose another`)
   }
-  return app
+  for (const { name, transport, addresses, port, state, path } of endpoints) {
+    if (state === 'open') logger.info({ service: name, transport, addresses, port, path }, 'listening')
+  }
 }
 
 /**

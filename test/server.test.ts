@@ -10,7 +10,7 @@ import { sendDatagram } from '../src/clients/udp.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { createLogger } from '../src/log/logger.ts'
-import { start } from '../src/server.ts'
+import { logPorts, start } from '../src/server.ts'
 import { StartError } from '../src/config/start-error.ts'
 import { startTable } from '../src/commands/start-table.ts'
 import { connect, FREE_PORTS, readAll, serverFor, settled, TIMEOUT_MS, until } from './support.ts'
@@ -66,6 +66,7 @@ t.test('a busy default port is skipped and shown: in the log, the API, the page 
   // As if the busy port were a default: no test can make one of the real defaults busy without disturbing this machine.
   const app = await start({ ...config, ports: { ...config.ports, 'echo-once': { variable: 'ECHO_ONCE_PORT', ports: [port], isSet: false } } }, pino({}, { write: (line: string) => { log.push(line) } }))
   t.teardown(() => app.close())
+  logPorts(app.endpoints, app.log)
   t.match(log.join(''), `tcp port ${port} is in use by another program: skipped, and tried again every few seconds. Set ECHO_ONCE_PORT to choose another`)
   const rows = (await app.inject('/api/services')).json() as { name: string }[]
   t.match(rows.find(({ name }) => name === 'echo-once'), { state: 'busy', port, open: 0, total: 0 })
@@ -124,7 +125,7 @@ python3 - <<'END'
 
 t.test('HTTP may be off', async (t) => {
   const { target, app } = await serverFor(t, { HTTP_PORT: 'off' })
-  t.match(startTable(app.endpoints, OWN, true), /^ {2}The page is off: HTTP_PORT is off\.$/m)
+  t.match(startTable(app.endpoints, OWN, true), /^ {2}There is no page: HTTP_PORT is off\.$/m)
   t.match(String(await ask(target('time'), options)), /\d{4}\r\n$/)
 })
 

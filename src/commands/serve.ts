@@ -25,17 +25,12 @@ export function serveCommand (takeOver: () => void): Command {
     const running = await findRunning(config.hosts.map(({ address }) => address), config.ports.http?.ports ?? [])
     if (running) throw new StartError(`oneloop is running already: ${running} (another one needs another HTTP_PORT)`)
     // Only here: the clients start twice as fast without the server's modules.
-    const [{ createLogger }, { serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
+    const [{ createLogger }, { logPorts, serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true
     const logger = createLogger(config.logLevel, isTerminal)
     const app = await serve(config, logger, takeOver)
-    if (isTerminal) {
-      console.log(startTable(app.endpoints, await ownName(), config.lab))
-      return
-    }
-    for (const { name, transport, addresses, port, state, path } of app.endpoints) {
-      if (state === 'open') logger.info({ service: name, transport, addresses, port, path }, 'listening')
-    }
+    if (isTerminal) console.log(startTable(app.endpoints, await ownName(), config.lab))
+    else logPorts(app.endpoints, logger)
   })
 }
 

@@ -32,7 +32,7 @@ export function startTable (endpoints: readonly Endpoint[], own: OwnName, isLab:
 function page (endpoints: readonly Endpoint[], isLab: boolean): string {
   const http = endpoints.find(({ transport }) => transport === 'http')
   if (http?.state === 'open') return `  Open   http://${formatAddress(reachable(http.address), http.port ?? 0)}/${isLab ? '   press Block and see who waits' : ''}`
-  return `  The page is off: ${http?.state === 'busy' ? `port ${http.port} is in use by another program. Choose another with HTTP_PORT` : 'HTTP_PORT is off'}.`
+  return `  There is no page: ${http?.state === 'busy' ? `port ${http.port} is in use by another program. Choose another with HTTP_PORT` : 'HTTP_PORT is off'}.`
 }
 
 function row (endpoint: Endpoint): string[] {

@@ -1,12 +1,9 @@
 /** Every service and every setting is listed, documented and published everywhere, as it is. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { buildApp } from '../src/app.ts'
-import { startTable } from '../src/commands/start-table.ts'
+import { documents } from '../scripts/tables.ts'
 import { loadConfig } from '../src/config/config.ts'
-import { limitsTable, settingsTable } from '../src/config/settings-table.ts'
 import { portVariable, settings } from '../src/config/settings.ts'
-import { createLogger } from '../src/log/logger.ts'
 import { wsEcho } from '../src/routes/ws-echo.ts'
 import { WS_FEED } from '../src/routes/ws-feed.ts'
 import { WS_LOOP } from '../src/routes/ws-loop.ts'
@@ -29,17 +26,14 @@ t.test('every raw service has a setting, and nothing else has a port', async (t)
   t.same(variables.sort(), ['HTTP_PORT', ...rawServices.map(({ name }) => portVariable(name))].sort())
 })
 
-t.test('every endpoint is in the API, on the page, in the README and in docs/protocols.md', async (t) => {
+t.test('every endpoint is in the API, on the page and in docs/protocols.md', async (t) => {
   const { app } = await serverFor(t)
   const rows = (await app.inject('/api/services')).json() as { name: string, port: number }[]
   const page = (await app.inject('/')).body
-  const readme = read('README.md')
   const protocols = read('docs/protocols.md')
-  for (const { name, transport, port, summary, path } of app.endpoints) {
+  for (const { name, transport, port, path } of app.endpoints) {
     t.ok(rows.some((row) => row.name === name && row.port === port), `${name} is in the API`)
     t.match(page, new RegExp(`<th scope="row">${name}</th>\\s*<td><span class="protocol ${transport}">${TRANSPORTS[transport]}</span></td>\\s*<td class="address">127\\.0\\.0\\.1:${port}${path ?? ''}</td>\\s*<td><span class="state open">open</span>`))
-    const ports = path ? `5001 \`${path}\`` : transport === 'http' ? '5001' : rawServices.find((service) => service.name === name)?.ports.join(', ')
-    t.ok(readme.includes(`| \`${name}\` | ${TRANSPORTS[transport]} | ${ports} | ${summary} |`), `${name} is in the README's table`)
     t.ok(protocols.includes(`## ${name}\n`), `${name} has a section in docs/protocols.md`)
   }
   t.equal(rows.length, app.endpoints.length)
@@ -60,18 +54,20 @@ t.test('every port is exposed by the image and published by compose.yaml', async
   }
 })
 
-t.test('the start table of the README is the real one', async (t) => {
-  const app = await buildApp(loadConfig(), createLogger('silent', false))
-  t.teardown(() => app.close())
-  // Built and not started: the default ports may be busy here.
-  const own = { name: 'debian', addresses: ['127.0.1.1'] }
-  for (const { location } of app.endpoints) Object.assign(location, { state: 'open', addresses: ['127.0.0.1', '::1', '127.0.0.4', '127.0.1.1'] })
-  t.ok(read('README.md').includes(startTable(app.endpoints, own, true).trim()))
+t.test('the tables of the documentation are those of the code', async (t) => {
+  for (const { file, before, after } of await documents()) t.equal(before, after, `${file}: \`npx tsx scripts/tables.ts\` writes its table`)
 })
 
-t.test('the tables of settings and of limits are the real ones', async (t) => {
-  t.ok(read('docs/limits.md').includes(limitsTable()), 'docs/limits.md')
-  t.ok(read('README.md').includes(settingsTable('others')), 'README.md')
+t.test('every link in the documentation leads to a file, and to a heading in it', async (t) => {
+  const anchors = (text: string) => [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'))
+  const files = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'bench/README.md', ...readdirSync(new URL('docs', ROOT)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)]
+  for (const file of files) {
+    for (const [, path = '', anchor] of read(file).matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)) {
+      const target = path === '' ? new URL(file, ROOT) : new URL(path, new URL(file, ROOT))
+      t.ok(existsSync(target), `${file} → ${path}`)
+      if (anchor) t.ok(anchors(readFileSync(target, 'utf8')).includes(anchor), `${file} → ${path}#${anchor}`)
+    }
+  }
 })
 
 t.test('every default, written out as a variable, is taken', async (t) => {

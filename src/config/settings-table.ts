@@ -1,11 +1,10 @@
-/** The settings as Markdown tables: `oneloop serve --help`, the README and docs/limits.md show them. */
+/** The settings as Markdown tables, for `oneloop serve --help`, docs/settings.md and docs/limits.md. */
 import { flag, isLimit, settings, type Setting } from './settings.ts'
 
-/** Every setting; of one kind, those that are limits or those that are none. */
-export function settingsTable (kind?: 'limits' | 'others'): string {
-  const rows = Object.entries(settings)
-    .filter(([name]) => kind === undefined || isLimit(name) === (kind === 'limits'))
-    .map(([name, setting]) => [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description])
+/** Every setting. */
+export function settingsTable (): string {
+  const rows = Object.entries(settings).map(([name, setting]) =>
+    [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description])
   return markdown(['Variable', 'Flag', 'Default', 'Range', 'Meaning'], rows)
 }
 

@@ -1,4 +1,4 @@
-/** The transcripts of the README and of docs/protocols.md, run by a shell and compared. */
+/** The transcripts of the README and of docs/protocols.md, run by a shell and compared; and the README's Python client. */
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
@@ -53,7 +53,7 @@ for (const name of ['README.md', 'docs/protocols.md']) {
     const env = Object.fromEntries(Object.entries(config.ports).map(([service, { variable }]) =>
       [variable, server.app.endpoints.filter((one) => one.name === service).map(({ port }) => port).join(',')]))
     const steps = transcript(name)
-    t.ok(steps.length > 5)
+    t.ok(steps.length >= 5)
     for (const { command, output } of steps) {
       const line = onFreePorts(command, defaults).replaceAll('npx oneloop', `'${process.execPath}' dist/cli.js`)
       const { stdout } = await run('sh', ['-c', line], { cwd: ROOT, env: { ...ENV, ...env } }).catch((error: { stdout: string, stderr: string }) => ({ stdout: error.stdout + error.stderr }))
@@ -64,3 +64,10 @@ for (const name of ['README.md', 'docs/protocols.md']) {
     }
   })
 }
+
+t.test('the Python client of the README prints what the README says', { skip: without('python3') }, async (t) => {
+  const server = await serverFor(t)
+  const [, program = '', said = ''] = /```python\n([\s\S]*?)```\n\nIt prints `([^`]+)`/.exec(readFileSync(new URL('README.md', ROOT), 'utf8')) ?? []
+  const { stdout } = await run('python3', ['-c', onFreePorts(program, new Map([['tcp 12345', server.target('echo').port]]))])
+  t.equal(stdout, `${said}\n`)
+})

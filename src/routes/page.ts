@@ -7,7 +7,7 @@ import { settings } from '../config/settings.ts'
 import { counts, facts } from '../lab/facts.ts'
 import { lessonCode } from '../lab/lessons.ts'
 import { LESSONS, PROTOCOLS, stateText } from '../shared/names.ts'
-import { isOwnName } from '../traffic/origin.ts'
+import { isOwnName, isSameHost } from '../traffic/origin.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
 import { pasteLines, type PasteLine } from '../clients/paste-line.ts'
 import { VERSION } from '../shared/version.ts'
@@ -75,10 +75,10 @@ function inWords (name: string, value: number): string {
   return name.endsWith('_RATE') ? `${value} per second` : String(value)
 }
 
-/** The name that the visitor reached this server by, where pages of that origin may not watch it; see isAllowedOrigin. */
+/** The name that the visitor reached this server by, if pages of that origin may not watch it; see isAllowedOrigin. */
 function unknownHost (host: string, origins: readonly string[]): string | undefined {
   if (!URL.canParse(`http://${host}`) || isOwnName(new URL(`http://${host}`).hostname)) return
-  return origins.some((origin) => new URL(origin).host === host.toLowerCase()) ? undefined : host
+  return origins.some((origin) => isSameHost(new URL(origin), host)) ? undefined : host
 }
 
 /** The name the visitor reached this server by, where the server listens on all addresses; else the one it listens on. */

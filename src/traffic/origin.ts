@@ -16,7 +16,7 @@ export function isAllowedOrigin ({ origin, host, 'sec-fetch-site': site }: Incom
 }
 
 /** An origin leaves its scheme's default port out (RFC 6454, section 6.2); Host may name it. */
-function isSameHost ({ protocol, host: own }: URL, host = ''): boolean {
+export function isSameHost ({ protocol, host: own }: URL, host = ''): boolean {
   const url = `${protocol}//${host}`
   return URL.canParse(url) && new URL(url).host === own
 }

@@ -31,7 +31,7 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
   }
   if (problems.length > 0) {
     await app.close()
-    throw cannotStart(problems)
+    throw cannotStart([...new Set(problems)])
   }
   return app
 }
@@ -109,11 +109,12 @@ async function usableHosts ({ hosts }: Config, logger: FastifyBaseLogger): Promi
 
 const CAUSES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is in use by another program. Choose another port, 0 for a free one, or off',
-  EACCES: 'is not permitted to this user. Choose a port above 1023',
-  EADDRNOTAVAIL: 'cannot be opened: the address is not one of this machine. Set HOST to one that is'
+  EACCES: 'is not permitted to this user. Choose a port above 1023'
 }
 
 function describe ({ transport, address, location: { origin, error } }: Endpoint): string {
+  // Of every port alike.
+  if (error?.code === 'EADDRNOTAVAIL') return `HOST=${error.address}: this machine does not have that address. Set HOST to one that it has`
   const kind = transport === 'udp' ? 'udp' : 'tcp'
   return `${origin.variable}=${origin.port}: ${kind} port ${origin.port} on ${error?.address ?? address} ${CAUSES[error?.code ?? ''] ?? error?.message}`
 }

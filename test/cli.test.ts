@@ -2,10 +2,16 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
-import t from 'tap'
-import { settingsTable } from '../src/config/settings-table.ts'
+import { createServer, type AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { checkCommand } from '../src/commands/check.ts'
+import { sinkCommand } from '../src/commands/sink.ts'
+import { tcpCommands } from '../src/commands/tcp.ts'
+import { udpCommand } from '../src/commands/udp.ts'
+import { wsCommand } from '../src/commands/ws.ts'
+import { flag, settings } from '../src/config/settings.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
-import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, TALKATIVE, TIMEOUT_MS, until } from './support.ts'
+import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until } from './support.ts'
 
 /** No limit of processes holds root: its server runs as nobody here. */
 const uid = process.getuid?.() === 0 ? 65_534 : undefined
@@ -103,10 +109,21 @@ t.test('the server', async (t) => {
     t.match(stderr, new RegExp(`^oneloop: cannot start:\\n  TIME_PORT=${port}: tcp port ${port} on 127.0.0.1 is in use by another program.*\\n$`))
   })
 
-  await t.test('--help shows every setting', async (t) => {
+  await t.test('--help shows every setting, in 80 columns', async (t) => {
     const { code, stdout } = await run(['serve', '--help'])
     t.equal(code, 0)
-    t.ok(stdout.includes(settingsTable()))
+    for (const [name, { default: value }] of Object.entries(settings)) {
+      // From the setting's flag to the next one, the lines joined.
+      const [, help = ''] = new RegExp(`^  ${flag(name)} <value>( [^]*?)\\n(?:  -|\\n)`, 'm').exec(stdout) ?? []
+      t.match(help.replace(/\s+/g, ' '), value === '' ? /\S/ : `default ${value})`, name)
+    }
+    t.same(stdout.split('\n').filter((line) => line.length > 80), [])
+  })
+
+  await t.test('an address that the machine does not have is told of once', async (t) => {
+    const { code, stderr } = await run([], { env: { ...FREE_PORTS, HOST: '192.0.2.1' } })
+    t.equal(code, 1)
+    t.equal(stderr, 'oneloop: cannot start:\n  HOST=192.0.2.1: this machine does not have that address. Set HOST to one that it has\n')
   })
 
   await t.test('sink takes 130 MB while its memory stays within 96 MiB of idle', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
@@ -120,6 +137,17 @@ t.test('the server', async (t) => {
     t.ok(grown < 96 * 1024 * 1024, `grew by ${(grown / 1024 / 1024).toFixed(1)} MiB at its peak`)
   })
 })
+
+/** `/dev/full` as standard output, a folder as standard input: by the shell. */
+async function shell (t: Test, line: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number, stdout: string, stderr: string }> {
+  const child = spawn('sh', ['-c', line.replaceAll('oneloop', PROGRAM.join(' '))], { cwd: ROOT, env: { ...ENV, ...env } })
+  t.teardown(() => { child.kill('SIGKILL') })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  const [code] = await once(child, 'close') as [number]
+  return { code, stdout, stderr }
+}
 
 t.test('the clients', async (t) => {
   const server = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
@@ -151,7 +179,26 @@ t.test('the clients', async (t) => {
     const json = async (...args: string[]) => JSON.parse((await run([...args, '--json'])).stdout) as Record<string, unknown>
     t.match(await json('exchange', at('exchange'), 'hi'), { sent: 'hi', greeting: /^Welcome/, answer: 'Received: hi\r\n' })
     t.match(await json('sink', at('sink'), '--bytes', '1KiB'), { sent: 1024, answer: 'All Data Received: 1024 bytes\r\n', bytesPerSecond: Number })
-    t.match(await json('ws', at('http'), 'hi'), { received: 'hi', isBinary: false })
+    t.match(await json('ws', at('http'), 'hi'), { received: 'hi', isBinary: false, port: server.target('http').port, ms: Number })
+    t.match(await json('echo', at('echo'), '\u009b\u202e'), { received: '\u009b\u202e' })
+    const failed = { address: '127.0.0.1', port: 1, ms: Number, code: 'ECONNREFUSED', message: /^cannot .* refused/ }
+    await Promise.all(['time', 'exchange', 'sink', 'udp', 'ws', 'check'].map(async (name) => {
+      t.match(await json(name, '127.0.0.1:1'), { service: name, ...failed }, name)
+    }))
+    t.match(await json('time', '--nothing'), { code: 'ERR_USAGE', message: "unknown option '--nothing'" })
+    t.match(await json('time', '127.0.0.1:x'), { code: 'ERR_ADDRESS', message: /^'127\.0\.0\.1:x' is not an address/ })
+  })
+
+  await t.test('show what a server sends in one form of escapes', async (t) => {
+    const rude = createServer((socket) => { socket.on('error', () => {}).resume().end('\u001b[2J\n\u202ea\r\n') }).listen(0, '127.0.0.1')
+    t.teardown(() => { rude.close() })
+    await once(rude, 'listening')
+    const address = `127.0.0.1:${(rude.address() as AddressInfo).port}`
+    const escaped = '\\u001b[2J\\u000a\\u202ea'
+    await ok(['time', address], `The time got from the server is ${escaped}\n`)
+    await ok(['greeting', address], `${escaped}\n`)
+    await ok(['echo', address, 'hi'], `Received '${escaped}\\u000d\\u000a'\n`)
+    t.ok((await run(['time', address, '--json'])).stdout.includes('"received":"\\u001b[2J\\n\\u202ea\\r\\n"'))
   })
 
   await t.test('say in one line what went wrong and what to do', async () => {
@@ -162,10 +209,123 @@ t.test('the clients', async (t) => {
     await fails(['udp', `127.0.0.1:${gone}`, 'hi'], 1, /^oneloop: cannot send to .* connection refused/)
     await fails(['check', at('time')], 1, /^oneloop: cannot connect to .* does not speak HTTP/)
     await fails(['udp', at('listener'), 'hi', '--timeout', '0.2'], 1, /^oneloop: no answer from .* within 0\.2 s/)
-    await fails(['ws', at('http'), 'hi', '--path', '/nowhere'], 1, /the server answered 404 Not Found\. Try the path \/ws\/echo\n$/)
+    await fails(['ws', at('http'), 'hi', '--path', 'nowhere'], 1, /the server answered 404 Not Found: There is nothing at \/nowhere\. Try the path \/ws\/echo\n$/)
     await fails(['time', 'nowhere.invalid'], 1, /^oneloop: cannot connect to nowhere\.invalid:9999: (there is no such host|its name cannot be looked up)/)
     await fails(['time', '127.0.0.1:port'], 2, /^oneloop: '127\.0\.0\.1:port' is not an address/)
     await fails(['tim'], 2, /^oneloop: there is no command 'tim'\. See: oneloop --help\n$/)
+    await fails(['time', '--jso'], 2, /^oneloop: unknown option '--jso' \(Did you mean --json\?\)\n$/)
+    await fails(['sink', at('sink'), 'text', '--bytes', '1'], 2, /^oneloop: sink sends a text or --bytes, not both\n$/)
+    await fails(['udp', '255.255.255.255', 'hi'], 1, /^oneloop: cannot send to 255\.255\.255\.255:12347: this machine does not permit it/)
+    await fails(['udp', at('listener'), 'hi', '--timeout', '0.2'], 1, /The listener never answers: write --no-answer\n$/)
+  })
+
+  await t.test('ask whether a single word is a text or a host', async () => {
+    const hint = "\\. If this is the text to send, write the address before it: oneloop echo localhost 'Hello,? ?\\w*'\\n$"
+    await fails(['echo', 'Hello, world'], 2, new RegExp(`^oneloop: 'Hello, world' is not an address: .*${hint}`))
+    await fails(['echo', 'Hello.invalid'], 1, /If this is the text to send/)
+    await fails(['time', 'Hello, world'], 2, /1 to 65535\n$/)
+    await fails(['echo', 'Hello, world', 'text'], 2, /1 to 65535\n$/)
+  })
+
+  await t.test('take URLs of a WebSocket, or say what is wrong with one', async () => {
+    await ok(['ws', `http://${at('http')}/ws/echo`, 'hi'], "Received 'hi'\n")
+    await ok(['ws', `WS://${at('http')}?x=1`, 'hi'], "Received 'hi'\n")
+    await fails(['ws', 'wss://localhost', 'hi'], 2, /^oneloop: 'wss:\/\/localhost' asks for TLS, which this client does not speak: write ws:\/\/\n$/)
+    await fails(['ws', 'ftp://localhost', 'hi'], 2, /^oneloop: 'ftp:\/\/localhost' is no URL of a WebSocket: write ws:\/\/\n$/)
+    await fails(['ws', 'ws:///ws/echo', 'hi'], 2, /names no host/)
+    await fails(['ws', `ws://${at('http')}/ws/echo#x`, 'hi'], 2, /^oneloop: ws:\/\/.*#x is no URL of a WebSocket: The URL contains a fragment identifier\n$/)
+  })
+
+  await t.test('wait for no answer of the listener', async (t) => {
+    const { port } = server.target('listener')
+    const { code, stdout } = await run(['udp', `127.0.0.1:${port}`, 'hi'], { env: { LISTENER_PORT: String(port) } })
+    t.match({ code, stdout }, { code: 0, stdout: `Sent 'hi' to 127.0.0.1:${port}\n` })
+  })
+
+  await t.test('say that they wait for their input, once', async (t) => {
+    await Promise.all(['echo', 'exchange'].map(async (name) => {
+      const child = launch([name, at(name)])
+      let stderr = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        stderr += text
+        child.stdin?.end('hi')
+      })
+      const [code] = await once(child, 'close')
+      t.match({ code, stderr }, { code: 0, stderr: /^oneloop: waiting for standard input and its end \(Ctrl-D\)\. .*\n$/ }, name)
+    }))
+  })
+
+  await t.test('tell in one line of an output or an input that fails', { skip: process.platform !== 'linux' && 'without /dev/full' }, async (t) => {
+    await Promise.all([`echo ${at('echo')} hi --raw`, `ws ${at('http')} hi`, `check ${at('http')}`, '--help', 'time :1 --json'].map(async (args) => {
+      const { code, stderr } = await shell(t, `oneloop ${args} >/dev/full`)
+      t.match({ code, stderr }, { code: 1, stderr: /^oneloop: cannot write the output: ENOSPC[^\n]*\n$/ }, args)
+    }))
+    await Promise.all([`echo ${at('echo')}`, `sink ${at('sink')}`, `ws ${at('http')}`].map(async (args) => {
+      const { code, stdout, stderr } = await shell(t, `oneloop ${args} </tmp`)
+      t.same({ code, stdout, stderr }, { code: 1, stdout: '', stderr: 'oneloop: cannot read standard input: it is a folder\n' }, args)
+    }))
+    t.match(await shell(t, `oneloop echo ${at('echo')} 0>/dev/null`), { code: 1, stderr: /^oneloop: cannot read standard input: EBADF[^\n]*\n$/ })
+    t.match(await shell(t, 'oneloop time --nothing 2>/dev/full'), { code: 2, stdout: '' })
+  })
+
+  await t.test('hold no more of their input than their protocol takes', { skip: process.platform === 'win32' && 'without yes' }, async (t) => {
+    const cases: [string, RegExp][] = [
+      [`yes | oneloop exchange ${at('exchange')}`, /^oneloop: the input is too large: the service takes one message, of 64 KiB at most\n$/],
+      [`yes | oneloop echo ${at('echo')}`, /^oneloop: the input is too large: at most 1 MiB is shown in quotes\. --raw /],
+      [`yes | oneloop udp ${at('udp-echo')}`, /^oneloop: the input is too large: one datagram takes 65507 bytes at most\n$/],
+      [`yes | tr -d '\\n' | oneloop ws ${at('http')}`, /^oneloop: a line of the input is too large: a server takes messages of 1 MiB at most \(WS_MAX_MESSAGE_BYTES\)\n$/]
+    ]
+    await Promise.all(cases.map(async ([line, expected]) => t.match(await shell(t, line), { code: 1, stdout: '', stderr: expected }, line)))
+  })
+
+  await t.test('echo --raw sends no more than is read of its answer, however slowly', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+    const child = launch(['echo', at('echo'), '--raw', '--timeout', '0.3'])
+    t.teardown(() => { child.kill('SIGKILL') })
+    const megabyte = Buffer.alloc(1_000_000, 'x')
+    let sent = 0
+    const send = () => { while (sent < 200 && child.stdin?.write(megabyte)) sent++ }
+    child.stdin?.on('drain', () => { sent++; send() }).on('error', () => {})
+    send()
+    // Nobody reads standard output yet.
+    t.ok(await settled(() => sent) < 200)
+    const peak = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1])
+    t.ok(peak < 160 * 1024, `${peak} KiB`)
+    let received = 0
+    child.stdout?.on('data', (chunk: Buffer) => { received += chunk.length })
+    await until(() => sent >= 200, 'all is sent')
+    child.stdin?.end()
+    const [code] = await once(child, 'close')
+    t.equal(code, 0)
+    t.equal(received, sent * megabyte.length)
+  })
+
+  await t.test('ws tells of the rate that it crossed', async (t) => {
+    const limited = await serverFor(t, { WS_BURST: '100', WS_RATE: '1' })
+    const input = Array.from({ length: 5000 }, (_line, index) => `${index}\n`).join('')
+    const { code, stdout, stderr } = await run(['ws', `127.0.0.1:${limited.target('http').port}`], { input })
+    t.equal(code, 1)
+    t.match(stdout, /^Received '0'\nReceived '1'\n/)
+    t.match(stderr, /^oneloop: the server closed the connection with 1008 'more than 1 messages a second' after 10\d answers\n$/)
+  })
+
+  await t.test('name in their help a default address, and an example', async (t) => {
+    for (const command of [...tcpCommands(), sinkCommand(), udpCommand(), wsCommand(), checkCommand()]) {
+      const name = command.name()
+      let help = ''
+      command.configureOutput({ writeOut: (text) => { help += text }, getOutHelpWidth: () => 80 }).outputHelp()
+      t.match(help, /^Default address: 127\.0\.0\.1:\d+ \(HOST and \w+_PORT in the environment\)$/m, name)
+      t.match(help, new RegExp(`^Example: npx oneloop ${name} 127\\.0\\.0\\.1`, 'm'), name)
+      t.same(help.split('\n').filter((line) => line.length > 80), [], name)
+    }
+  })
+
+  await t.test('end although more input might come, when the server has gone', async (t) => {
+    const rude = createServer((socket) => { socket.on('error', () => {}).resetAndDestroy() }).listen(0, '127.0.0.1')
+    t.teardown(() => { rude.close() })
+    await once(rude, 'listening')
+    const child = launch(['echo', `127.0.0.1:${(rude.address() as AddressInfo).port}`, '--raw'])
+    const [code] = await once(child, 'exit')
+    t.equal(code, 1)
   })
 
   await t.test('fail where the server closes without an answer', async (t) => {
@@ -181,9 +341,10 @@ t.test('the clients', async (t) => {
       const { code, stdout, stderr } = await run([name, address], { input: 'hi' })
       t.match({ code, stdout, stderr }, { code: 1, stdout: '', stderr: /^oneloop: (no answer from .*: it closed the connection first|lost .* (reset|closed))/ }, name)
     }
-    const { code, stderr } = await run(['ws', at('http')], { input: 'x'.repeat(67_108_865) })
+    const small = await serverFor(t, { WS_MAX_MESSAGE_BYTES: '10' })
+    const { code, stderr } = await run(['ws', `127.0.0.1:${small.target('http').port}`], { input: 'x'.repeat(11) })
     t.equal(code, 1)
-    t.match(stderr, /^oneloop: the server closed the connection with 1009/)
+    t.match(stderr, /^oneloop: the server closed the connection with 1009.* after 0 answers\n$/)
   })
 
   await t.test('wait for their own input as long as it takes', async (t) => {
@@ -228,5 +389,31 @@ t.test('the clients', async (t) => {
     t.equal(report.ok, false)
     t.match(report.services.find(({ name }) => name === 'greeting'), { result: 'failed', message: /connection refused/ })
     t.match(report.services.find(({ name }) => name === 'echo-once'), { result: 'off' })
+  })
+
+  await t.test('check says which limit refused it, and whose', async (t) => {
+    const small = await serverFor(t, { TCP_MAX_PER_ADDRESS: '1', UDP_BURST: '1', UDP_RATE: '1', WS_MAX_PER_ADDRESS: '1', HTTP_BURST: '30', HTTP_RATE: '1' })
+    const socket = await connectWebSocket({ ...small.target('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
+    const holder = await connect(small.target('echo'), { allowHalfOpen: true })
+    const args = ['check', `127.0.0.1:${small.target('http').port}`, '--timeout', '1']
+    const { code, stdout } = await run(args)
+    t.equal(code, 1)
+    t.match(stdout, /^ {2}ws-time .* failed +refused: this machine has used up the server's limit for one address \(WS_MAX_PER_ADDRESS\)$/m)
+    t.match(stdout, /^ {2}echo .* failed +refused: this machine has used up the server's limit for one address \(TCP_MAX_PER_ADDRESS\)$/m)
+    t.match(stdout, /^ {2}time .* ok /m)
+    holder.destroy()
+    socket.close()
+    const state = { isOver: false }
+    const refused = fails(args, 1, /^oneloop: 127\.0\.0\.1:\d+ turned this machine away with 429: more than 1 requests a second from one address \(HTTP_RATE\): try again in 1 s\n$/).finally(() => { state.isOver = true })
+    while (!state.isOver) await (await fetch(`http://127.0.0.1:${small.target('http').port}/`)).text()
+    await refused
+  })
+
+  await t.test('check exits with 0 where a default port was skipped', async (t) => {
+    const partly = await serverFor(t)
+    partly.endpoint('time').location.state = 'busy'
+    const { code, stdout } = await run(['check', `127.0.0.1:${partly.target('http').port}`])
+    t.equal(code, 0)
+    t.match(stdout, /^ {2}time .* skipped +its default port is in use by another program$/m)
   })
 })

@@ -88,7 +88,7 @@ t.test('sizes: whole bytes, or a RangeError', async () => {
 t.test('arguments of a client: taken, or a usage error', async () => {
   const argument = fc.oneof(text, fc.constantFrom('--timeout', '--json', '--timeout=1', '--', '-', '--help', '127.0.0.1:1'))
   await fc.assert(fc.asyncProperty(fc.array(argument, { maxLength: 5 }), async (args) => {
-    const command = clientCommand('client', '').exitOverride().configureOutput({ writeOut () {}, writeErr () {} })
+    const command = clientCommand('echo', '', '').exitOverride().configureOutput({ writeOut () {}, writeErr () {} })
       .action((address: string | undefined) => { targetOf(address, 'echo') })
     try {
       await command.parseAsync(args, { from: 'user' })

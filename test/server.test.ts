@@ -50,7 +50,7 @@ t.test('set ports that are busy stop the start, with one message that names all 
 })
 
 t.test('an address that is not this machine\'s stops the start', async (t) => {
-  await t.rejects(start(loadConfig({ ...FREE_PORTS, HOST: '203.0.113.1' }), silent), { message: /HTTP_PORT=0: .* the address is not one of this machine. Set HOST/ })
+  await t.rejects(start(loadConfig({ ...FREE_PORTS, HOST: '203.0.113.1' }), silent), { message: 'cannot start:\n  HOST=203.0.113.1: this machine does not have that address. Set HOST to one that it has' })
 })
 
 t.test('nothing to serve is no start', async (t) => {

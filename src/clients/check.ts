@@ -1,8 +1,9 @@
 /** Asks every service that a server says it has, and says how each one answered. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Target } from '../shared/address.ts'
+import { formatAddress, type Target } from '../shared/address.ts'
 import type { Example, Service } from '../service.ts'
-import { ClientError } from './client-error.ts'
+import { show } from '../shared/printable.ts'
+import { ClientError, messageIn } from './client-error.ts'
 import { get } from './http.ts'
 import * as tcp from './tcp.ts'
 import { sendDatagram } from './udp.ts'
@@ -16,6 +17,8 @@ export interface Listed {
   readonly state: string
   readonly path?: string
   readonly total?: number
+  /** Its port is a default, and nobody says whether the server has it. */
+  readonly isGuess?: true
 }
 
 /** A service, as far as a client needs to know it. */
@@ -27,7 +30,7 @@ export interface Checked {
   readonly port: number | null
   /** `skipped`: its default port was in use; `unknown`: a service that this client does not know, or at a port that it cannot know. */
   readonly result: 'ok' | 'failed' | 'skipped' | 'off' | 'unknown'
-  /** From the first packet to the whole answer. */
+  /** From the first packet to the whole answer, or to the failure. */
   readonly ms?: number
   readonly message?: string
 }
@@ -36,15 +39,42 @@ export interface Checked {
 export async function listServices (target: Target, timeoutMs: number): Promise<Listed[]> {
   const { status, body } = await get(target, '/api/services', timeoutMs)
   const rows: unknown = status === 200 ? parse(body) : undefined
-  if (!Array.isArray(rows)) throw new ClientError('ERR_NOT_ONELOOP', `what answers on ${target.host}:${target.port} is not oneloop: GET /api/services gave ${status}`)
-  return rows as Listed[]
+  if (Array.isArray(rows) && rows.every(isListed)) return rows
+  const reason = status === 429 || status === 503 ? messageIn(body) : ''
+  if (reason !== '') throw new ClientError('ERR_REFUSED', `${formatAddress(target.host, target.port)} turned this machine away with ${status}${reason}`)
+  throw new ClientError('ERR_NOT_ONELOOP', `what answers on ${formatAddress(target.host, target.port)} is not oneloop: GET /api/services gave ${status}`)
+}
+
+function isListed (row: unknown): row is Listed {
+  const { name, transport, port, state } = (row ?? {}) as Partial<Record<keyof Listed, unknown>>
+  return [name, transport, state].every((value) => typeof value === 'string') && (port === null || typeof port === 'number')
 }
 
 /** Checks one listed service after the other, so that no round trip waits for another. */
 export async function check (host: string, listed: readonly Listed[], known: readonly Known[], { timeoutMs, http }: { timeoutMs: number, http?: Target | undefined }): Promise<Checked[]> {
   const results: Checked[] = []
-  for (const row of listed) results.push(await checkOne(host, row, known, timeoutMs, http))
+  const before = http && await refusals(http, timeoutMs)
+  for (const row of listed) {
+    const checked = await checkOne(host, row, known, timeoutMs, http)
+    if (checked.result !== 'failed' || !http || !before) results.push(checked)
+    else results.push({ ...checked, message: refused(row.name, before, await refusals(http, timeoutMs)) ?? checked.message ?? '' })
+  }
   return results
+}
+
+/** How often the server turned somebody away, by its own words: `oneloop_refused_total{service="echo",reason="TCP_MAX_PER_ADDRESS"}`. */
+async function refusals (http: Target, timeoutMs: number): Promise<Map<string, string>> {
+  const { body } = await get(http, '/metrics', timeoutMs).catch(() => ({ body: '' }))
+  return new Map([...body.matchAll(/^(oneloop_refused_total\{.+\}) (\d+)$/gm)].map(([, label = '', count = '']) => [label, count]))
+}
+
+/** Which limit refused the check, if one did while it ran. */
+function refused (name: string, before: Map<string, string>, after: Map<string, string>): string | undefined {
+  for (const [label, count] of after) {
+    const limit = before.get(label) !== count && label.includes(`service="${name}"`) && /reason="(\w+)"/.exec(label)?.[1]
+    if (!limit) continue
+    return `refused: ${/PER_ADDRESS$|_RATE$/.test(limit) ? "this machine has used up the server's limit for one address" : "the server's limit for all clients is used up"} (${limit})`
+  }
 }
 
 async function checkOne (host: string, row: Listed, known: readonly Known[], timeoutMs: number, http?: Target): Promise<Checked> {
@@ -64,11 +94,15 @@ async function checkOne (host: string, row: Listed, known: readonly Known[], tim
       if (service.example.answer) expect(service.example, await answerOf(row, target, service.example, timeoutMs))
       else await checkListener(target, service.example, timeoutMs, http, row)
     }
-    return { ...about, result: 'ok', ms: Number((performance.now() - started).toFixed(3)) }
+    return { ...about, result: 'ok', ms: since(started) }
   } catch (error) {
-    return { ...about, result: 'failed', message: (error as Error).message }
+    const { code, message } = error as ClientError
+    if (row.isGuess && code === 'ERR_ANSWER') return { ...about, result: 'skipped', message: 'another program answers at its default port' }
+    return { ...about, result: 'failed', ms: since(started), message }
   }
 }
+
+const since = (started: number): number => Number((performance.now() - started).toFixed(3))
 
 async function answerOf ({ transport, path }: Listed, target: Target, { send }: Example, timeoutMs: number): Promise<Buffer | undefined> {
   const message = send === undefined ? undefined : Buffer.from(send)
@@ -79,8 +113,8 @@ async function answerOf ({ transport, path }: Listed, target: Target, { send }: 
   }
 }
 
-function expect ({ answer }: Example, got: Buffer | undefined): void {
-  if (!answer?.test(String(got))) throw new ClientError('ERR_ANSWER', `a wrong answer: ${JSON.stringify(String(got).slice(0, 100))}`)
+function expect ({ answer }: Example, got: Buffer = Buffer.alloc(0)): void {
+  if (!answer?.test(String(got))) throw new ClientError('ERR_ANSWER', `a wrong answer: ${show(got.subarray(0, 100))}`)
 }
 
 async function checkHttp (target: Target, timeoutMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 /** What went wrong for a client, in one line: what was tried, what happened, what to do. */
 import { formatAddress, type Target } from '../shared/address.ts'
+import { printable } from '../shared/printable.ts'
 
 export class ClientError extends Error {
   readonly code: string
@@ -22,6 +23,11 @@ const CAUSES: Readonly<Record<string, string>> = {
   ECONNRESET: 'the server reset the connection. Its log says why',
   EPIPE: 'the server closed the connection early. Its log says why',
   ETIMEDOUT: 'nothing answered. Check the address, or allow more with --timeout',
+  EMFILE: 'this machine allows this process no more file descriptors. Allow more with ulimit -n',
+  ENFILE: 'this machine has no file descriptor left',
+  EADDRNOTAVAIL: 'this machine has no such address, or no free port left for it',
+  EPERM: 'this machine does not permit it. Look at its firewall',
+  EACCES: 'this machine does not permit it. Look at its firewall, or take an address that is no broadcast',
   EMSGSIZE: 'the message is too large for one datagram: 65507 bytes is the most'
 }
 
@@ -39,4 +45,14 @@ export function noAnswer (target: Target): ClientError {
 
 export function timedOut (target: Target, timeoutMs: number): ClientError {
   return new ClientError('ETIMEDOUT', `no answer from ${formatAddress(target.host, target.port)} within ${timeoutMs / 1000} s. Check the address, or allow more with --timeout`)
+}
+
+/** What an error answer of oneloop's says: `: too many WebSockets are open (…)`; nothing where it is not one. */
+export function messageIn (body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown }
+    return typeof message === 'string' ? `: ${printable(message)}` : ''
+  } catch {
+    return ''
+  }
 }

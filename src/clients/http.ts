@@ -9,7 +9,9 @@ const MAX_ANSWER_BYTES = 1_048_576
 export function get (target: Target, path: string, timeoutMs: number): Promise<{ status: number, body: string }> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(explain(error, 'cannot connect to', target))
-    const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json', host: formatAddress(withoutZone(target.host), target.port) } }, (response) => {
+    // A header takes ASCII alone.
+    const host = encodeURI(withoutZone(target.host))
+    const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json', host: formatAddress(host, target.port) } }, (response) => {
       let body = ''
       response.setEncoding('utf8').on('error', fail)
       response.on('data', (chunk: string) => {

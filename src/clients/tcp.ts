@@ -3,7 +3,11 @@ import { connect as connectSocket, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Target } from '../shared/address.ts'
-import { explain, noAnswer, timedOut } from './client-error.ts'
+import { formatBytes } from '../shared/bytes.ts'
+import { ClientError, explain, noAnswer, timedOut } from './client-error.ts'
+
+/** Of an answer that is wanted whole. */
+const MAX_ANSWER_BYTES = 67_108_864
 
 export interface TcpOptions {
   /** Longest silence, in milliseconds. */
@@ -15,42 +19,77 @@ export interface TcpOptions {
 export interface Dialogue extends TcpOptions {
   /** What to send before the FIN; nothing by default. */
   readonly send?: Uint8Array | AsyncIterable<Uint8Array> | undefined
-  /** Receives the answer as it comes. */
-  readonly onData: (chunk: Buffer) => void
+  /** Receives the answer as it comes. While a promise that it returns is pending, nothing is read. */
+  readonly onData: (chunk: Buffer) => Promise<void> | void
+  /** A longer answer is an error. */
+  readonly maxBytes?: number
   readonly onConnect?: (socket: Socket) => void
   /** The server's FIN. */
   readonly onEnd?: () => void
 }
 
 /** Connects, sends everything and a FIN, and reads until the server's FIN. */
-export async function talk (target: Target, { send, onData, onConnect, onEnd, timeoutMs, signal }: Dialogue): Promise<void> {
+export async function talk (target: Target, { send, onData, maxBytes, onConnect, onEnd, timeoutMs, signal }: Dialogue): Promise<void> {
   await withSocket(target, { timeoutMs, signal }, async (socket) => {
     onConnect?.(socket)
-    const answered = readAll(socket, onData).then(onEnd)
+    const patience = new Patience(socket, timeoutMs)
+    const answered = readAll(socket, (chunk) => {
+      const taken = onData(chunk)
+      return taken && patience.during(taken)
+    }, maxBytes).then(onEnd)
     // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
     answered.catch(() => {})
     if (send === undefined) socket.end()
     else if (send instanceof Uint8Array) socket.end(send)
-    else await pipeline(Readable.from(unhurried(socket, send, timeoutMs), { objectMode: false }), socket)
+    else await pipeline(Readable.from(patience.input(send), { objectMode: false }), socket)
     await answered
   })
 }
 
-/** The timeout is for the server: it stands still while we wait for our own input. */
-async function * unhurried (socket: Socket, input: AsyncIterable<Uint8Array>, timeoutMs: number): AsyncGenerator<Uint8Array> {
-  socket.setTimeout(0)
-  for await (const chunk of input) {
-    socket.setTimeout(timeoutMs)
-    yield chunk
-    socket.setTimeout(0)
+/** The timeout is for the server: it stands still while we wait for our own input or output. */
+class Patience {
+  readonly #socket: Socket
+  readonly #timeoutMs: number
+  #waits = 0
+
+  constructor (socket: Socket, timeoutMs: number) {
+    this.#socket = socket
+    this.#timeoutMs = timeoutMs
   }
-  socket.setTimeout(timeoutMs)
+
+  async during<T> (own: Promise<T>): Promise<T> {
+    this.#begin()
+    try {
+      return await own
+    } finally {
+      this.#end()
+    }
+  }
+
+  async * input (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    this.#begin()
+    for await (const chunk of chunks) {
+      this.#end()
+      yield chunk
+      this.#begin()
+    }
+    this.#end()
+  }
+
+  #begin (): void {
+    this.#waits++
+    this.#socket.setTimeout(0)
+  }
+
+  #end (): void {
+    if (--this.#waits === 0) this.#socket.setTimeout(this.#timeoutMs)
+  }
 }
 
 /** As `talk`; resolves to the whole answer. No byte at all is an error, unless an input was sent that may have been empty. */
 export async function ask (target: Target, options: TcpOptions & Pick<Dialogue, 'send'>): Promise<Buffer> {
   const chunks: Buffer[] = []
-  await talk(target, { ...options, onData: (chunk) => chunks.push(chunk) })
+  await talk(target, { ...options, maxBytes: MAX_ANSWER_BYTES, onData: (chunk) => { chunks.push(chunk) } })
   const { send } = options
   if (chunks.length === 0 && (send === undefined || (send instanceof Uint8Array && send.length > 0))) throw noAnswer(target)
   return Buffer.concat(chunks)
@@ -71,7 +110,7 @@ export async function exchange (target: Target, message: Uint8Array, { timeoutMs
       if (!greeting.includes('\n')) return
       isGreeted = true
       socket.end(message)
-    })
+    }, MAX_ANSWER_BYTES)
     if (rest.length === 0) throw noAnswer(target)
     return { greeting, answer: Buffer.concat(rest) }
   })
@@ -108,9 +147,15 @@ async function withSocket<T> (target: Target, { timeoutMs, signal }: { timeoutMs
   }
 }
 
-function readAll (socket: Socket, onData: (chunk: Buffer) => void): Promise<void> {
+function readAll (socket: Socket, onData: Dialogue['onData'], maxBytes = Infinity): Promise<void> {
   return new Promise((resolve, reject) => {
-    socket.on('data', onData)
+    socket.on('data', (chunk) => {
+      if (socket.bytesRead > maxBytes) return socket.destroy(new ClientError('ERR_ANSWER_TOO_LARGE', `the answer is larger than ${formatBytes(maxBytes)}`))
+      const taken = onData(chunk)
+      if (!taken) return
+      socket.pause()
+      taken.then(() => socket.resume(), reject)
+    })
     socket.once('end', () => resolve())
     socket.once('error', reject)
   })

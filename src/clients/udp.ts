@@ -4,6 +4,9 @@ import { lookup } from 'node:dns/promises'
 import type { Target } from '../shared/address.ts'
 import { explain, timedOut } from './client-error.ts'
 
+/** What the length fields of UDP and IPv4 leave for it (RFC 768, RFC 791). */
+export const MAX_DATAGRAM_BYTES = 65_507
+
 /**
  * Sends one datagram. Resolves to the first answer, or, without `isAnswered`, to nothing once it is sent.
  * Rejects with a ClientError: a closed port is told of by ICMP (ECONNREFUSED), anything else by silence.
@@ -21,13 +24,16 @@ export async function sendDatagram (
       socket.on('error', fail)
       socket.on('message', resolve)
       timer = setTimeout(() => reject(timedOut(target, timeoutMs)), timeoutMs)
-      socket.connect(target.port, address, () => {
+      // The callback is told of an error, too, such as of a broadcast address; the types do not know it.
+      const onConnect = (error?: Error | null) => {
+        if (error) return fail(error)
         onSocket?.(socket)
         socket.send(message, (error) => {
           if (error) fail(error)
           else if (!isAnswered) resolve(undefined)
         })
-      })
+      }
+      socket.connect(target.port, address, onConnect)
     })
   } finally {
     clearTimeout(timer)

@@ -2,7 +2,14 @@
 import { connect as connectSocket, type Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import { formatAddress, withoutZone, type Target } from '../shared/address.ts'
-import { ClientError, explain, timedOut } from './client-error.ts'
+import { printable, show } from '../shared/printable.ts'
+import { ClientError, explain, messageIn, timedOut } from './client-error.ts'
+
+/** Messages that a client sends before it has their answers: it reads in between, and hears why it is closed. */
+const MAX_UNANSWERED = 64
+/** Of the body that comes instead of an upgrade. */
+const MAX_BODY_BYTES = 65_536
+const ABNORMAL = 1006
 
 export interface WebSocketTarget extends Target { readonly path: string }
 
@@ -10,32 +17,55 @@ export interface Message { readonly data: Buffer, readonly isBinary: boolean }
 
 export interface ConnectOptions {
   readonly timeoutMs: number
-  /** Told of every message: from here, because the first may arrive together with the server's handshake. */
-  readonly onMessage?: (message: Message) => void
+  /**
+   * Told of every message: from here, because the first may arrive together with the server's handshake.
+   * While a promise that it returns is pending, nothing is read.
+   */
+  readonly onMessage?: (message: Message) => unknown
   /** Told of the TCP connection, once the server has agreed to the upgrade. */
   readonly onSocket?: (socket: Socket) => void
 }
 
 /** Resolves to an open WebSocket. */
 export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSocket }: ConnectOptions): Promise<WebSocket> {
-  const { host, port, path } = target
   return new Promise((resolve, reject) => {
-    // No URL takes the zone of a link-local address, such as fe80::1%eth0.
-    const createConnection = () => connectSocket({ host, port })
-    const socket = new WebSocket(`ws://${formatAddress(withoutZone(host), port)}${path}`, { perMessageDeflate: false, createConnection })
+    const socket = open(target)
     const timer = setTimeout(() => { reject(timedOut(target, timeoutMs)); socket.terminate() }, timeoutMs)
-    if (onMessage) socket.on('message', (data, isBinary) => onMessage({ data: data as Buffer, isBinary }))
+    socket.on('message', (data, isBinary) => {
+      const taken = onMessage?.({ data: data as Buffer, isBinary })
+      if (!(taken instanceof Promise)) return
+      socket.pause()
+      taken.then(() => socket.resume(), () => socket.terminate())
+    })
     if (onSocket) socket.once('upgrade', (response) => onSocket(response.socket))
     // Stays attached: a later error is followed by 'close', which is where users of the socket learn of it.
     socket.on('error', (error) => { clearTimeout(timer); reject(explain(error, 'cannot connect to', target)) })
     socket.once('unexpected-response', (_request, response) => {
-      clearTimeout(timer)
-      response.resume()
-      reject(new ClientError('ERR_NO_WEBSOCKET', `cannot connect to ${socket.url}: the server answered ${response.statusCode} ${response.statusMessage}. Try the path /ws/echo`))
-      socket.terminate()
+      const { statusCode, statusMessage = '' } = response
+      let body = ''
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text
+        if (body.length > MAX_BODY_BYTES) response.destroy()
+      })
+      response.on('error', () => {}).once('close', () => {
+        clearTimeout(timer)
+        const hint = statusCode === 404 ? '. Try the path /ws/echo' : ''
+        reject(new ClientError('ERR_NO_WEBSOCKET', `cannot connect to ${socket.url}: the server answered ${statusCode} ${printable(statusMessage)}${messageIn(body)}${hint}`))
+        socket.terminate()
+      })
     })
     socket.once('open', () => { clearTimeout(timer); resolve(socket) })
   })
+}
+
+function open ({ host, port, path }: WebSocketTarget): WebSocket {
+  const url = `ws://${formatAddress(withoutZone(host), port)}${path}`
+  try {
+    // No URL takes the zone of a link-local address, such as fe80::1%eth0.
+    return new WebSocket(url, { perMessageDeflate: false, createConnection: () => connectSocket({ host, port }) })
+  } catch (error) {
+    throw new ClientError('ERR_URL', `${url} is no URL of a WebSocket: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 /** Connects, sends the message if there is one, takes the first answer, and closes with 1000. */
@@ -50,7 +80,7 @@ export interface Conversation {
   readonly send?: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>
   /** After so many answers the client closes; where it is missing, after as many as it sent. */
   readonly count?: number
-  readonly onMessage: (message: Message) => void
+  readonly onMessage: (message: Message) => unknown
 }
 
 /** Connects, sends the messages, takes the answers, closes with 1000. That the server closes before is an error. */
@@ -58,36 +88,43 @@ export async function converse (target: WebSocketTarget, { timeoutMs, send = [],
   let answers = 0
   let wanted = count ?? Infinity
   let heard = () => {}
+  let timer: NodeJS.Timeout | undefined
   const socket = await connect(target, {
     timeoutMs,
     onMessage (message) {
       if (answers >= wanted) return
       answers++
-      onMessage(message)
+      const taken = onMessage(message)
       heard()
+      if (taken instanceof Promise) return taken.then(() => timer?.refresh())
     }
   })
   return await new Promise((resolve, reject) => {
     let sent = 0
+    let goOn = () => {}
     const fail = (error: Error) => { reject(error); socket.terminate() }
-    // The server is waited for only where it owes an answer: our own input may take its time.
-    const timer = setInterval(() => { if (wanted !== Infinity || sent > answers) fail(timedOut(target, timeoutMs)) }, timeoutMs)
+    // The server is waited for only where it owes an answer: our own input and output may take their time.
+    timer = setInterval(() => { if (!socket.isPaused && (wanted !== Infinity || sent > answers)) fail(timedOut(target, timeoutMs)) }, timeoutMs)
     const closeIfDone = () => { if (answers >= wanted) socket.close(1000) }
     heard = () => {
-      timer.refresh()
+      timer?.refresh()
       closeIfDone()
+      goOn()
     }
     socket.once('close', (code, reason) => {
       clearInterval(timer)
-      if (answers >= wanted) resolve()
-      else reject(new ClientError('ERR_CLOSED', `the server closed the connection with ${code}${reason.length > 0 ? ` ${reason}` : ''} after ${answers} of its answers`))
+      goOn()
+      if (answers >= wanted) return resolve()
+      const cause = code === ABNORMAL ? 'the connection broke' : `the server closed the connection with ${code}${reason.length > 0 ? ` ${show(reason)}` : ''}`
+      reject(new ClientError('ERR_CLOSED', `${cause} after ${answers} ${answers === 1 ? 'answer' : 'answers'}`))
     })
     const sendAll = async () => {
       for await (const message of send) {
+        if (sent - answers >= MAX_UNANSWERED) await new Promise<void>((resolve) => { goOn = resolve })
         if (socket.readyState !== WebSocket.OPEN) return
         await new Promise((resolve) => { socket.send(message, resolve) })
         sent++
-        timer.refresh()
+        timer?.refresh()
       }
       if (count === undefined) wanted = sent
       closeIfDone()

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ClientError } from '../clients/client-error.ts'
 import { checkCommand } from './check.ts'
-import { UsageError } from './input.ts'
+import { jsonLine, UsageError, type Facts } from './input.ts'
 import { serveCommand } from './serve.ts'
 import { sinkCommand } from './sink.ts'
 import { tcpCommands } from './tcp.ts'
@@ -10,6 +10,7 @@ import { udpCommand } from './udp.ts'
 import { wsCommand } from './ws.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { StartError } from '../config/start-error.ts'
+import { printable } from '../shared/printable.ts'
 import { VERSION } from '../shared/version.ts'
 
 /**
@@ -23,30 +24,56 @@ export async function run (args: readonly string[], takeOver = () => {}): Promis
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or settings.')
     .addCommand(serveCommand(takeOver), { isDefault: true })
   for (const command of [...tcpCommands(), sinkCommand(), udpCommand(), wsCommand(), checkCommand()]) program.addCommand(command)
-  for (const command of [program, ...program.commands]) command.exitOverride()
-  // A client that is ended has not done its work.
+  // Its errors are told below, as all others.
+  for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError () {} })
+  process.stdout.on('error', onOutputError)
+  // Nobody is there to be told.
+  process.stderr.on('error', () => {})
+  let client: Command | undefined
   program.hook('preAction', (_program, command) => {
-    if (command.name() === 'serve') return
+    if (command.name() === 'serve') {
+      // The server goes on without its output.
+      process.stdout.off('error', onOutputError)
+      return
+    }
+    // A client that is ended has not done its work.
     takeOver()
-    // Somebody downstream, such as head(1), has read enough.
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      process.exit()
-    })
+    client = command
   })
 
   try {
     await program.parseAsync(args)
-  } catch (error) {
-    // Commander has told its own errors, and shown the help that was asked for.
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
-    else if (error instanceof ConfigError || error instanceof UsageError) fail(error, 2)
-    else if (error instanceof ClientError || error instanceof StartError) fail(error, 1)
-    else throw error
+  } catch (cause) {
+    // Commander has shown its help: that was asked for, or `help` did not know the command.
+    if (cause instanceof CommanderError && (cause.exitCode === 0 || cause.code === 'commander.help')) process.exitCode = cause.exitCode === 0 ? 0 : 2
+    else fail(cause instanceof CommanderError ? new UsageError(cause.message.replace(/^error: /, '').replace('\n', ' ')) : cause, client, args.includes('--json'))
+  } finally {
+    // More may come on it; whatever comes is not wanted any more.
+    if (client) process.stdin.destroy()
   }
 }
 
-function fail (error: Error, exitCode: number): void {
-  console.error(`oneloop: ${error.message}`)
-  process.exitCode = exitCode
+function fail (error: unknown, client: Command | undefined, isJson: boolean): void {
+  const isFailure = error instanceof ClientError || error instanceof StartError
+  if (!isFailure && !(error instanceof UsageError || error instanceof ConfigError)) throw error
+  process.exitCode = isFailure && error.code !== 'ERR_URL' ? 1 : 2
+  const text = `${error.message}${client ? hint(error.code, client) : ''}`
+  const message = text.split('\n').map((line) => printable(line, Infinity)).join('\n')
+  if (isJson) process.stdout.write(jsonLine({ ...(error as { facts?: Facts }).facts, code: error.code, message }))
+  else console.error(`oneloop: ${message}`)
+}
+
+/** Of `oneloop echo Hello`: a single word is taken for the address. */
+function hint (code: string, client: Command): string {
+  const [word, ...others] = client.args
+  const mayBeText = client.registeredArguments.length > 1 && word !== undefined && others.length === 0
+  if (!mayBeText || !['ERR_ADDRESS', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)) return ''
+  return `. If this is the text to send, write the address before it: oneloop ${client.name()} localhost '${word}'`
+}
+
+function onOutputError ({ code, message }: NodeJS.ErrnoException): void {
+  // Somebody downstream, such as head(1), has read enough.
+  if (code === 'EPIPE') process.exit()
+  console.error(`oneloop: cannot write the output: ${message}`)
+  process.exit(1)
 }

@@ -1,25 +1,47 @@
 /** What the client commands have in common: where to connect, what to send, and how to show what came back. */
 import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
+import { fstatSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { parseTarget, reachable, type Target } from '../shared/address.ts'
+import { formatAddress, parseTarget, reachable, type Target } from '../shared/address.ts'
+import { ClientError } from '../clients/client-error.ts'
 import { loadConfig } from '../config/config.ts'
 import { printable } from '../shared/printable.ts'
 
 /** The command line is wrong: exit code 2. */
-export class UsageError extends Error {}
+export class UsageError extends Error {
+  readonly code: string
+
+  constructor (message: string, code = 'ERR_USAGE') {
+    super(message)
+    this.code = code
+  }
+}
 
 export const DEFAULT_TEXT = 'Hello, world'
+export const TEXT_HELP = `what to send; without it, standard input, or '${DEFAULT_TEXT}' on a terminal`
+
+/** Silence on standard input after which a client says that it waits. */
+const NOTICE_MS = 1000
 
 export interface ClientOptions { readonly timeout: number, readonly json?: true }
 
-/** A command with `[address]`, `--timeout` and `--json`. */
-export function clientCommand (name: string, description: string): Command {
+/**
+ * A command with `[address]`, `--timeout` and `--json`. Its help names the default address and has an example.
+ * @param example what follows the command's name there.
+ * @param service whose port is the default.
+ */
+export function clientCommand (name: string, description: string, example: string, service = name): Command {
   return new Command(name)
     .description(description)
     .argument('[address]', 'HOST, HOST:PORT, :PORT or [IPV6]:PORT')
     .addOption(new Option('--timeout <seconds>', 'longest wait for the server').default(5).argParser(seconds))
-    .option('--json', 'print the result as one line of JSON')
+    .option('--json', 'print the result, or the failure, as JSON on one line')
+    .addHelpText('after', () => {
+      const { hosts, ports } = loadConfig()
+      const { variable = '', ports: [port = 0] = [] } = ports[service] ?? {}
+      return `\nDefault address: ${formatAddress(hosts[0]?.address ?? '', port)} (HOST and ${variable} in the environment)\nExample: npx oneloop ${name} ${example}`
+    })
 }
 
 function seconds (text: string): number {
@@ -37,39 +59,82 @@ export function targetOf (address: string | undefined, service: string): Target 
   try {
     return parseTarget(address, defaults)
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    throw new UsageError((error as Error).message, 'ERR_ADDRESS')
   }
 }
 
 /** The text of the command line; without one, standard input; on a terminal, a greeting. */
-export function inputOf (text: string | undefined): Uint8Array | AsyncIterable<Uint8Array> {
+export function inputOf (text: string | undefined): Uint8Array | AsyncIterable<Buffer> {
   if (text !== undefined) return Buffer.from(text)
-  return process.stdin.isTTY ? Buffer.from(DEFAULT_TEXT) : process.stdin
+  return process.stdin.isTTY ? Buffer.from(DEFAULT_TEXT) : standardInput()
 }
 
-/** As `inputOf`, whole. */
-export async function inputBytes (text: string | undefined): Promise<Buffer> {
+/** As `inputOf`, whole. Rejects with a ClientError as soon as there is more than `maxBytes`: `why` names the limit. */
+export async function inputBytes (text: string | undefined, maxBytes: number, why: string): Promise<Buffer> {
   const input = inputOf(text)
-  if (input instanceof Uint8Array) return Buffer.from(input)
   const chunks: Uint8Array[] = []
-  for await (const chunk of input) chunks.push(chunk)
+  let size = 0
+  for await (const chunk of input instanceof Uint8Array ? [input] : input) {
+    size += chunk.length
+    if (size > maxBytes) throw new ClientError('ERR_INPUT_TOO_LARGE', `the input is too large: ${why}`)
+    chunks.push(chunk)
+  }
   return Buffer.concat(chunks)
 }
 
-/** `'Hello, world'`, with control characters escaped; bytes that are no text as `3 bytes: ff fe 00`. */
-export function show (bytes: Buffer): string {
-  if (isUtf8(bytes)) return `'${printable(bytes.toString(), Infinity)}'`
-  return `${bytes.length} bytes: ${hex(bytes)}`
+export async function * standardInput (): AsyncGenerator<Buffer> {
+  // Node.js takes a folder for an input that is empty.
+  if (fstatSync(0).isDirectory()) throw new ClientError('EISDIR', 'cannot read standard input: it is a folder')
+  const notice = setTimeout(() => {
+    console.error('oneloop: waiting for standard input and its end (Ctrl-D). A text can also stand after the address, see --help')
+  }, NOTICE_MS)
+  try {
+    for await (const chunk of process.stdin) {
+      clearTimeout(notice)
+      yield chunk
+    }
+  } catch (error) {
+    const { code = 'ERR_INPUT', message } = error as NodeJS.ErrnoException
+    throw new ClientError(code, `cannot read standard input: ${message}`)
+  } finally {
+    clearTimeout(notice)
+  }
 }
 
-/** `ff fe 00`. */
-export function hex (bytes: Buffer): string {
-  return bytes.toString('hex').replace(/(..)(?!$)/g, '$1 ')
+export interface Facts { readonly service: string, readonly address: string, readonly port: number, readonly ms: number }
+
+interface Report<T> {
+  /** What is sent; the time that it takes is not the server's. */
+  readonly input?: () => Promise<Buffer>
+  /** The conversation. Nothing remains to be printed where it resolves to nothing. */
+  readonly run: (input: Buffer, facts: () => Facts) => Promise<T | void>
+  readonly say: (got: T) => string
 }
 
-/** For `--json`: text where the bytes are UTF-8, else `{ "hex": … }`. */
-export function jsonBytes (bytes: Buffer): string | { hex: string } {
-  return isUtf8(bytes) ? bytes.toString() : { hex: bytes.toString('hex') }
+/** Runs a client, and prints what came of it: as `say` has it, or as JSON with its facts. The error of a failure has them, too. */
+export async function report<T extends object> (service: string, target: Target, { json }: ClientOptions, { input, run, say }: Report<T>): Promise<void> {
+  let started = performance.now()
+  const facts = () => ({ service, address: target.host, port: target.port, ms: Number((performance.now() - started).toFixed(3)) })
+  try {
+    const sent = await input?.() ?? Buffer.alloc(0)
+    started = performance.now()
+    const got = await run(sent, facts)
+    if (got) await print(json ? jsonLine({ ...facts(), ...got }) : `${say(got)}\n`)
+  } catch (error) {
+    throw error instanceof ClientError ? Object.assign(error, { facts: facts() }) : error
+  }
+}
+
+/** One line of JSON: bytes as text where they are UTF-8, else as `{ "hex": … }`. What JSON leaves unescaped is escaped as everywhere. */
+export function jsonLine (fields: object): string {
+  const entries = Object.entries(fields).map(([key, value]: [string, unknown]) =>
+    [key, Buffer.isBuffer(value) ? isUtf8(value) ? value.toString() : { hex: value.toString('hex') } : value])
+  return `${printable(JSON.stringify(Object.fromEntries(entries)), Infinity)}\n`
+}
+
+/** A server's answer for a line of its own. */
+export function lineOf (answer: Buffer): string {
+  return printable(answer.toString().trimEnd(), Infinity)
 }
 
 /** Writes to standard output and waits while its reader is slow. */

@@ -1,9 +1,9 @@
 /** `oneloop serve`: the server. */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { findRunning } from '../clients/running.ts'
 import { loadConfig } from '../config/config.ts'
 import { ownName } from '../config/hosts.ts'
-import { settingsTable } from '../config/settings-table.ts'
+import { settingHelp, topicOf } from '../config/settings-table.ts'
 import { flag, settings } from '../config/settings.ts'
 import { StartError } from '../config/start-error.ts'
 import { UsageError } from './input.ts'
@@ -13,10 +13,10 @@ import { startTable } from './start-table.ts'
 export function serveCommand (takeOver: () => void): Command {
   const command = new Command('serve')
     .description('serve every service; this is what oneloop does without a command')
-    .addHelpText('after', `\nEvery setting comes from the environment, or from a flag, which wins:\n\n${settingsTable()}`)
-  for (const name of Object.keys(settings)) command.option(`${flag(name)} <value>`)
-  // The table says it all: once is enough.
-  command.configureHelp({ visibleOptions: () => [] })
+    .addHelpText('after', '\nThe environment has each of them, too: HTTP_PORT for --http-port. A flag wins.')
+  for (const [name, setting] of Object.entries(settings)) {
+    command.addOption(new Option(`${flag(name)} <value>`, settingHelp(setting)).helpGroup(topicOf(name)))
+  }
   return command.allowExcessArguments().action(async (options: Record<string, string>) => {
     // Serving is the default command, so a mistyped command ends up here.
     if (command.args[0] !== undefined) throw new UsageError(`there is no command '${command.args[0]}'. See: oneloop --help`)

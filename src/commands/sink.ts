@@ -1,39 +1,37 @@
 /** `oneloop sink`: sends much, and says how fast it went. */
 import { InvalidArgumentError, type Command } from 'commander'
-import { formatAddress } from '../shared/address.ts'
 import { formatBytes, parseBytes } from '../shared/bytes.ts'
 import { noAnswer } from '../clients/client-error.ts'
-import { lines, talk } from '../clients/tcp.ts'
-import { clientCommand, inputOf, print, targetOf, type ClientOptions } from './input.ts'
+import { ask, lines } from '../clients/tcp.ts'
+import { clientCommand, inputOf, lineOf, report, targetOf, TEXT_HELP, UsageError, type ClientOptions } from './input.ts'
 
 const BAR_WIDTH = 30
 const BAR_MS = 100
 
 export function sinkCommand (): Command {
-  return clientCommand('sink', 'send bytes that the server counts and discards')
-    .argument('[text]', 'what to send; without it, standard input')
+  return clientCommand('sink', 'send bytes that the server counts and discards', '127.0.0.1 --bytes 130MiB')
+    .argument('[text]', TEXT_HELP)
     .option('--bytes <size>', "send 'Hello Python\\n' over and over, up to this size (130MiB)", size)
     .action(async (address: string | undefined, text: string | undefined, options: ClientOptions & { bytes?: number }) => {
+      if (text !== undefined && options.bytes !== undefined) throw new UsageError('sink sends a text or --bytes, not both')
       const target = targetOf(address, 'sink')
       let sent = 0
-      let answer = ''
       const progress = process.stderr.isTTY && !options.json ? drawEvery(BAR_MS, () => sent, options.bytes) : undefined
-      const started = performance.now()
-      const input = options.bytes === undefined ? inputOf(text) : lines(options.bytes)
-      try {
-        await talk(target, {
-          send: counted(input, (bytes) => { sent += bytes; progress?.draw() }),
-          timeoutMs: options.timeout * 1000,
-          onData: (chunk) => { answer += chunk }
-        })
-      } finally {
-        progress?.clear()
-      }
-      if (answer === '') throw noAnswer(target)
-      const ms = performance.now() - started
-      const bytesPerSecond = Math.round(sent / (ms / 1000))
-      if (options.json) return await print(`${JSON.stringify({ service: 'sink', address: formatAddress(target.host, target.port), sent, answer, ms: Number(ms.toFixed(3)), bytesPerSecond })}\n`)
-      await print(`${answer.trimEnd()}\nSent ${formatBytes(sent)} in ${(ms / 1000).toFixed(2)} s: ${formatBytes(bytesPerSecond)}/s\n`)
+      await report('sink', target, options, {
+        async run (_input, facts) {
+          const input = options.bytes === undefined ? inputOf(text) : lines(options.bytes)
+          try {
+            const send = counted(input, (bytes) => { sent += bytes; progress?.draw() })
+            const answer = await ask(target, { send, timeoutMs: options.timeout * 1000 })
+            if (answer.length === 0) throw noAnswer(target)
+            const { ms } = facts()
+            return { sent, answer, ms, bytesPerSecond: Math.round(sent / (ms / 1000)) }
+          } finally {
+            progress?.clear()
+          }
+        },
+        say: ({ answer, ms, bytesPerSecond }) => `${lineOf(answer)}\nSent ${formatBytes(sent)} in ${(ms / 1000).toFixed(2)} s: ${formatBytes(bytesPerSecond)}/s`
+      })
     })
 }
 

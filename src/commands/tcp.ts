@@ -1,55 +1,55 @@
 /** `oneloop time`, `greeting`, `echo`, `echo-once`, `exchange`: clients of the TCP services that answer with text. */
 import type { Command } from 'commander'
-import { formatAddress, type Target } from '../shared/address.ts'
 import { ask, exchange, talk } from '../clients/tcp.ts'
-import { clientCommand, inputBytes, inputOf, jsonBytes, print, show, targetOf, type ClientOptions } from './input.ts'
+import { show } from '../shared/printable.ts'
+import { clientCommand, inputBytes, inputOf, lineOf, print, report, targetOf, TEXT_HELP, type ClientOptions } from './input.ts'
 
-/** Runs one dialogue and prints it: as JSON with the time it took, or as `say` has it. */
-async function report<T extends Record<string, Buffer>> (
-  service: string, target: Target, { json }: ClientOptions, run: () => Promise<T>, say: (got: T) => string
-): Promise<void> {
-  const started = performance.now()
-  const got = await run()
-  const ms = Number((performance.now() - started).toFixed(3))
-  if (!json) return await print(`${say(got)}\n`)
-  const bytes = Object.fromEntries(Object.entries(got).map(([key, value]) => [key, jsonBytes(value)]))
-  await print(`${JSON.stringify({ service, address: formatAddress(target.host, target.port), ...bytes, ms })}\n`)
-}
+/** What is shown in quotes has to be whole. */
+const MAX_SHOWN_BYTES = 1_048_576
+/** What the server may get with one read. */
+const MAX_MESSAGE_BYTES = 65_536
 
 function speaksFirst (name: string, description: string, say: (received: Buffer) => string): Command {
-  return clientCommand(name, description).action(async (address: string | undefined, options: ClientOptions) => {
+  return clientCommand(name, description, '127.0.0.1').action(async (address: string | undefined, options: ClientOptions) => {
     const target = targetOf(address, name)
-    const run = async () => ({ received: await ask(target, { timeoutMs: options.timeout * 1000 }) })
-    await report(name, target, options, run, ({ received }) => say(received))
+    await report(name, target, options, {
+      run: async () => ({ received: await ask(target, { timeoutMs: options.timeout * 1000 }) }),
+      say: ({ received }) => say(received)
+    })
   })
 }
 
 function echoes (name: string, description: string): Command {
-  return clientCommand(name, description)
-    .argument('[text]', 'what to send; without it, standard input')
+  return clientCommand(name, description, "127.0.0.1 'Hello, world'")
+    .argument('[text]', TEXT_HELP)
     .option('--raw', 'print exactly the bytes that came back, as they come')
     .action(async (address: string | undefined, text: string | undefined, options: ClientOptions & { raw?: true }) => {
       const target = targetOf(address, name)
       const timeoutMs = options.timeout * 1000
-      if (options.raw) return await talk(target, { send: inputOf(text), timeoutMs, onData: (chunk) => process.stdout.write(chunk) })
-      const send = await inputBytes(text)
-      await report(name, target, options, async () => ({ sent: send, received: await ask(target, { send, timeoutMs }) }), ({ received }) => `Received ${show(received)}`)
+      if (options.raw) return await report(name, target, options, { run: () => talk(target, { send: inputOf(text), timeoutMs, onData: print }), say: String })
+      await report(name, target, options, {
+        input: () => inputBytes(text, MAX_SHOWN_BYTES, 'at most 1 MiB is shown in quotes. --raw sends and prints as much as there is'),
+        run: async (sent) => ({ sent, received: await ask(target, { send: sent, timeoutMs }) }),
+        say: ({ received }) => `Received ${show(received)}`
+      })
     })
 }
 
 export function tcpCommands (): Command[] {
   return [
-    speaksFirst('time', 'ask for the time', (received) => `The time got from the server is ${received.toString().trimEnd()}`),
-    speaksFirst('greeting', 'take the greeting', (received) => received.toString()),
+    speaksFirst('time', 'ask for the time', (received) => `The time got from the server is ${lineOf(received)}`),
+    speaksFirst('greeting', 'take the greeting', lineOf),
     echoes('echo', 'send text, get it back'),
     echoes('echo-once', 'send text, get its first 16 bytes back'),
-    clientCommand('exchange', 'take the greeting, send one message, take the answer')
-      .argument('[text]', 'what to send; without it, standard input')
+    clientCommand('exchange', 'take the greeting, send one message, take the answer', "127.0.0.1 'Hello, world'")
+      .argument('[text]', TEXT_HELP)
       .action(async (address: string | undefined, text: string | undefined, options: ClientOptions) => {
         const target = targetOf(address, 'exchange')
-        const sent = await inputBytes(text)
-        const run = async () => ({ sent, ...await exchange(target, sent, { timeoutMs: options.timeout * 1000 }) })
-        await report('exchange', target, options, run, ({ greeting, answer }) => `${greeting.toString().trimEnd()}\n${answer.toString().trimEnd()}`)
+        await report('exchange', target, options, {
+          input: () => inputBytes(text, MAX_MESSAGE_BYTES, 'the service takes one message, of 64 KiB at most'),
+          run: async (sent) => ({ sent, ...await exchange(target, sent, { timeoutMs: options.timeout * 1000 }) }),
+          say: ({ greeting, answer }) => `${lineOf(greeting)}\n${lineOf(answer)}`
+        })
       })
   ]
 }

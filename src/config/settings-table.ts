@@ -1,4 +1,4 @@
-/** The settings as Markdown tables, for `oneloop serve --help`, docs/settings.md and docs/limits.md. */
+/** The settings for their readers: Markdown tables for docs/settings.md and docs/limits.md, and what `oneloop serve --help` shows. */
 import { flag, isLimit, settings, type Setting } from './settings.ts'
 
 /** Every setting. */
@@ -14,6 +14,21 @@ export function limitsTable (): string {
     [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description, setting.crossed ?? ''])
   return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'A client that crosses it gets'], rows)
 }
+
+/** What `oneloop serve --help` says of a setting. */
+export function settingHelp (setting: Setting): string {
+  const text = `${setting.description} (${range(setting)}${setting.default === '' ? '' : `; default ${setting.default}`})`
+  return text.replaceAll('`', '')
+}
+
+/** Where it says it. */
+export function topicOf (name: string): string {
+  if (name === 'HOST' || name.endsWith('_PORT')) return 'Where it listens:'
+  const [, topic] = TOPICS.find(([start]) => name.startsWith(start)) ?? ['', 'Server:']
+  return topic
+}
+
+const TOPICS = [['HTTP_', 'HTTP:'], ['WS_', 'WebSocket:'], ['TCP_', 'TCP:'], ['UDP_', 'UDP:']] as const
 
 function range (setting: Setting): string {
   if ('minimum' in setting) return `${setting.minimum}–${setting.maximum}`

@@ -37,7 +37,7 @@ t.test('ws sends a line typed, shows the answer, and closes with 1000 at Ctrl-C'
   const { child, screen } = onTerminal(t, ['ws', `127.0.0.1:${server.target('http').port}`])
   await until(() => screen.text.includes('Ctrl-C closes'), 'connected')
   child.stdin.write('Hello\r')
-  await until(() => screen.text.includes("< text, 5 bytes: 'Hello'"), 'the answer')
+  await until(() => screen.text.includes("Received 'Hello'"), 'the answer')
   child.stdin.write(CTRL_C)
   const [code] = await once(child, 'close')
   t.equal(code, 0)

@@ -94,7 +94,7 @@ t.test('a second server on the same HTTP port says that oneloop is running alrea
   const { port } = target('http')
   for (const [env, args] of [[{ HTTP_PORT: String(port) }, []], [{ HOST: '::' }, ['--http-port', String(port)]]] as const) {
     t.same(await run(['serve', ...args], { env: { ...FREE_PORTS, ...env } }), {
-      code: 1, stdout: '', stderr: `oneloop: oneloop is running already: http://127.0.0.1:${port}/ (another one needs another HTTP_PORT)\n`
+      code: 1, stdout: '', stderr: `oneloop: already running at http://127.0.0.1:${port}/. A second one needs another HTTP_PORT\n`
     })
   }
   t.equal(endpoint('time').total, 0)

@@ -23,7 +23,7 @@ export function serveCommand (takeOver: () => void): Command {
     const flags = Object.fromEntries(Object.keys(settings).map((name) => [name, options[camel(name)]]))
     const config = loadConfig(process.env, flags)
     const running = await findRunning(config.hosts.map(({ address }) => address), config.ports.http?.ports ?? [])
-    if (running) throw new StartError(`oneloop is running already: ${running} (another one needs another HTTP_PORT)`)
+    if (running) throw new StartError(`already running at ${running}. A second one needs another HTTP_PORT`)
     // Only here: the clients start twice as fast without the server's modules.
     const [{ createLogger }, { logPorts, serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true

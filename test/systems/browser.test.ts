@@ -1,42 +1,23 @@
 /** The page in a real browser. */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import type { AxeResults } from 'axe-core'
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { ask } from '../../src/clients/tcp.ts'
 import { connect, FREE_PORTS, serverFor, TIMEOUT_MS, until, type TestServer } from '../support.ts'
+import { withBrowser } from './with-browser.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 const axe = readFileSync(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8')
 const SCREENSHOTS = new URL('../../.tap/screenshots/', import.meta.url)
 
-/** CHROME_PATH, Playwright's own, Chrome, Debian's Chromium. */
-function findBrowser (): string | undefined {
-  const names = ['google-chrome-stable', 'google-chrome', 'chromium', 'chromium-browser']
-  const inPath = (process.env.PATH ?? '').split(delimiter).flatMap((folder) => names.map((name) => join(folder, name)))
-  return [process.env.CHROME_PATH, chromium.executablePath(), ...inPath].find((path) => path && existsSync(path))
-}
-
-const executablePath = findBrowser()
-if (executablePath) {
-  const browser = await chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage']
-  })
-  await browserTests(browser).finally(() => browser.close())
-} else if (process.env.CI) {
-  // Where it counts, a browser that is missing must not pass for one that agreed.
-  t.fail('no browser: set CHROME_PATH, or install chromium')
-} else {
-  t.pass('the page in a browser', { skip: 'no browser: set CHROME_PATH, or install chromium' })
-}
+await withBrowser(t, browserTests)
 
 async function browserTests (browser: Browser): Promise<void> {
   await t.test('the page loads without an error, and is live', async (t) => {

@@ -299,6 +299,8 @@ t.test('another site\'s page may not watch', async (t) => {
   }
   const pageAt = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
   t.match(await pageAt('name.example:5001'), '<code>ORIGINS=http://name.example:5001</code>', 'the page says what to do')
+  t.match(await pageAt('name.example:5001'), /data-lesson="block" disabled>/, 'and its buttons rest')
+  t.notMatch(await pageAt('name.example:5001'), /id="link"|Press Block/, 'that reason alone')
   for (const host of ['lab.example', '127.0.0.1:5001', '[::1]:5001', 'localhost']) t.notMatch(await pageAt(host), 'ORIGINS=', host)
 })
 

@@ -10,7 +10,7 @@ import type { Transport } from '../shared/transport.ts'
 
 function block (ms: number) {
   const end = performance.now() + ms
-  while (performance.now() < end);
+  while (performance.now() < end) { /* busy */ }
 }
 
 async function wait (ms: number) {

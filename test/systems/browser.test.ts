@@ -218,6 +218,18 @@ async function browserTests (browser: Browser): Promise<void> {
       t.equal(await rows('time').count(), 0)
       await page.selectOption('#wire-filter [name=service]', '')
     })
+    await t.test('explains a refusal, with a link to its limit', async (t) => {
+      await page.check('#wire-filter [value=udp]')
+      const sender = createSocket('udp4')
+      for (let i = 0; i < 30; i++) sender.send('x', server.target('listener').port, '127.0.0.1')
+      const refusal = page.locator('#events li.refused[data-service="listener"]').last()
+      await refusal.waitFor()
+      t.match(await refusal.locator('.what').textContent(), /^datagram dropped: UDP_RATE, 10 per second/)
+      t.notOk(await page.isVisible('#limit-UDP_RATE'))
+      await refusal.locator('a').click()
+      await page.waitForSelector('#limit-UDP_RATE:has-text("10 per second")')
+      sender.close()
+    })
     await t.test('pauses', async (t) => {
       await page.click('#wire-pause')
       const before = await page.locator('#events li').count()

@@ -159,7 +159,7 @@ export class Stage {
       canvas.arc(x, y, r, turn, turn + 1.1, 5)
     }
     canvas.text('the loop', x, y - 8, { align: 'center', weight: 650, size: this.#isNarrow ? 12 : 14 })
-    canvas.text(shown === undefined ? 'not connected' : '1 thread', x, y + 9, { align: 'center', size: this.#isNarrow ? 10 : 12, colour: 'muted' })
+    canvas.text(shown === undefined ? 'offline' : '1 thread', x, y + 9, { align: 'center', size: this.#isNarrow ? 10 : 12, colour: 'muted' })
     if (band) this.#drawHelper(band, isCalm ? 1 : gone / band.ms)
   }
 

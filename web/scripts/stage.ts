@@ -10,8 +10,9 @@ export const DELAY_MS = 450
 const CATCH_UP = 2.5
 /** A shorter wait is none that anybody sees. */
 const WAIT_MS = 30
-/** Between two messages that wait, in pixels; the more there are, the closer they stand. */
+/** Between two messages that wait, in pixels; the more there are, the closer they stand. They leave one behind the other, too. */
 const GAP_PX = 13
+const TRAIN_PX = 10
 const VALUE_MS = 500
 const NARROW_PX = 620
 
@@ -103,14 +104,16 @@ export class Stage {
     const exitX = this.#ring.x + this.#ring.r + 8
     let waiting = 0
     let limit = length - DOT_PX
+    let train = Infinity
     for (const dot of lane.dots) {
       const isAnswered = typeof dot.ms === 'number' && shown >= dot.at + dot.ms
       const isWaiting = !isAnswered && shown >= dot.at
       if (dot.ms === null || (isWaiting && shown - dot.at < WAIT_MS && elapsed === undefined)) continue
       const free = isAnswered ? length + (shown - dot.at - (dot.ms ?? 0)) * speed : Math.min((now - dot.at) * speed, length)
-      const place = this.#move(dot, free, isAnswered ? Infinity : limit, elapsed, speed)
+      const place = this.#move(dot, free, isAnswered ? train : limit, elapsed, speed)
       if (isWaiting && shown - dot.at >= WAIT_MS) waiting++
-      if (!isAnswered) limit = place - GAP_PX * Math.exp(-(length - limit) / (length * 0.45))
+      if (isAnswered) train = place - TRAIN_PX
+      else limit = place - GAP_PX * Math.exp(-(length - limit) / (length * 0.45))
       if (elapsed === undefined && !isWaiting) continue
       const colour = dot.isYours ? 'ink' : lane.transport
       const isHollow = dot.ms === undefined

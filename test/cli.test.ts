@@ -33,7 +33,7 @@ t.test('where no thread can be had, the page is served on, without its probe', {
   const socket = await connectWebSocket({ host: '127.0.0.1', port: port('http'), path: '/ws/loop' }, { timeoutMs: TIMEOUT_MS })
   await until(() => lines.some(({ msg }) => msg === 'the probe failed'), 'it is logged')
   const answer = await fetch(`http://127.0.0.1:${port('http')}/api/lab/wait?ms=1`, { method: 'POST' })
-  t.match(await answer.json(), { sentence: 'Wait 1 ms: there was no probe to measure with.' })
+  t.match(await answer.json(), { sentence: 'Wait ran for 1 ms, but there was no probe to measure with.' })
   t.equal((await fetch(`http://127.0.0.1:${port('http')}/api/lab/worker?ms=1`, { method: 'POST' })).status, 500)
   t.equal((await fetch(`http://127.0.0.1:${port('http')}/healthz`)).status, 200)
   limitProcesses(4096)
@@ -403,10 +403,14 @@ t.test('the clients', async (t) => {
     t.match(stdout, /^ {2}time .* ok /m)
     holder.destroy()
     socket.close()
+    // Others use up the rate meanwhile; the one request of a second may still be that of a check, which then goes on.
     const state = { isOver: false }
-    const refused = fails(args, 1, /^oneloop: 127\.0\.0\.1:\d+ turned this machine away with 429: more than 1 requests a second from one address \(HTTP_RATE\): try again in 1 s\n$/).finally(() => { state.isOver = true })
-    while (!state.isOver) await (await fetch(`http://127.0.0.1:${small.target('http').port}/`)).text()
-    await refused
+    const flood = (async () => { while (!state.isOver) await (await fetch(`http://127.0.0.1:${small.target('http').port}/`)).text() })()
+    let told = ''
+    for (let tries = 0; tries < 10 && !told.includes('429'); tries++) told = (await run(args)).stderr
+    state.isOver = true
+    await flood
+    t.match(told, /^oneloop: 127\.0\.0\.1:\d+ turned this machine away with 429: more than 1 requests a second from one address \(HTTP_RATE\): try again in 1 s\n$/)
   })
 
   await t.test('check exits with 0 where a default port was skipped', async (t) => {

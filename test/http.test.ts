@@ -168,7 +168,7 @@ t.test('HTTP', async (t) => {
     t.match(page, /^HTTP\/1\.1 404 Not Found\r\n[^]*content-type: text\/html/)
     t.match(page, 'There is nothing at /&lt;b&gt;')
     t.match((await app.inject({ url: '/a/b/c', headers: html })).body, '<link rel="stylesheet" href="../../assets/style.css">')
-    t.match((await app.inject({ url: '/'.repeat(5000), headers: html })).body.length, (length: number) => length < 20_000, 'however deep the path')
+    t.ok((await app.inject({ url: '/'.repeat(5000), headers: html })).body.length < 10_000, 'however deep the path')
     for (const url of ['/', '/healthz', '/assets/style.css']) {
       const wrong = await app.inject({ method: 'POST', url })
       t.equal(wrong.statusCode, 405, url)

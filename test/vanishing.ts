@@ -42,7 +42,7 @@ export async function vanishes (t: Test, way: Way): Promise<void> {
     way.vanish(child)
     await until(() => app.endpoints.every(({ open }) => open === 0), 'all its connections are ended')
     const reasons = log.filter(({ msg }) => msg === 'connection closed').map(({ service, reason }) => `${service}: ${reason}`)
-    t.same(reasons.filter((reason) => /^(echo|ws)/.test(reason)).sort(), ['echo: idle: TCP_IDLE_MS', 'echo: idle: TCP_IDLE_MS', 'ws-echo: no pong: WS_PING_MS'])
+    t.same(reasons.filter((reason) => /^(echo|ws)/.test(reason)).sort(), ['echo: did not read its answer: TCP_IDLE_MS', 'echo: idle: TCP_IDLE_MS', 'ws-echo: no pong: WS_PING_MS'])
     t.notOk(log.some(({ level }) => level >= 50), 'nothing is logged as an error')
   })
 

@@ -1,9 +1,9 @@
 /**
- * The benchmark: oneloop and its peers under the same load, in turn, and what an operation costs each of them.
+ * The benchmark: puts oneloop and its peers under the same load in turn, and measures the cost of an operation.
  *
  *   npm run bench -- --help
  *
- * Exits with 1 where oneloop, or the server of --against, could not be measured or made an error, with 2 where the command was wrong.
+ * Exits with 1 if oneloop or a server of --against could not be measured or made an error, and with 2 if the command was wrong.
  */
 import { writeFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
@@ -16,15 +16,15 @@ import { targetAgainst, targets, UsageError, type Target } from './targets.ts'
 
 const USAGE = `npm run bench -- [ROW…] [options]
 
-  --list              the rows and the targets
+  --list              lists the rows and the targets
   --quick             ${QUICK.length} rows against bare Node.js, in under two minutes
-  --targets A,B       of ${targets.map(({ name }) => name).join(', ')}; all, if not given
+  --targets A,B       any of ${targets.map(({ name }) => name).join(', ')} (default: all)
   --rounds N          interleaved rounds of each row, 1-50 (5; 3 with --quick)
-  --seconds S         of each round, 0.1-30 (1.5; 0.5 with --quick)
+  --seconds S         length of each round, 0.1-30 (1.5; 0.5 with --quick)
   --hold N            idle connections of the hold rows, 1-50000 (${HOLD})
   --default-limits    the flood rows, and oneloop with its default settings instead of PROFILE=bench
   --against URL       measures your own server: http://, ws://, tcp:// or udp:// (an echo); may be repeated
-  --json FILE         every round
+  --json FILE         writes every round to a file
   --help`
 
 function parse () {
@@ -53,7 +53,7 @@ function numberOf (values: Values, name: 'rounds' | 'seconds' | 'hold', usual: n
   return value
 }
 
-/** Those that were asked for, or all that are here. */
+/** The chosen targets, or all that are available. */
 function chosenTargets ({ targets: names, against = [], quick }: Values): Target[] {
   const others = [...new Set(against)].map(targetAgainst)
   if (names === undefined && others.length > 0) return others
@@ -61,7 +61,7 @@ function chosenTargets ({ targets: names, against = [], quick }: Values): Target
   return [...named('target', targets, names?.split(',') ?? ['oneloop', 'node']), ...others]
 }
 
-/** Those that were asked for, of which at least one of the targets must provide what they need. */
+/** The chosen rows; at least one of the targets must be able to run one of them. */
 function chosenRows ({ quick, against = [], 'default-limits': isLimited }: Values, names: readonly string[], able: (row: Row) => Target[]): Row[] {
   const usual = ({ name, kind }: Row) => isLimited ? kind === 'flood' : quick && against.length === 0 ? QUICK.includes(name) : true
   const chosen = names.length > 0 ? named('row', rows, names) : rows.filter(usual)
@@ -90,7 +90,7 @@ async function main (): Promise<number> {
     isLimited: values['default-limits']
   }
   const chosen = chosenTargets(values)
-  // A hold row tells CPU time and memory alone, which nobody knows of a server of --against.
+  // A hold row shows only CPU time and memory, which are unknown for a server of --against.
   const able = (row: Row) => chosen.filter(({ name, provides }) => needs(row).every((protocol) => provides.includes(protocol)) && !(row.kind === 'hold' && name.includes('://')))
   const wanted = chosenRows(values, positionals, able)
   const order = chosen.map(({ name }) => name)
@@ -124,6 +124,6 @@ cleanUpAtTheEnd()
 try {
   process.exitCode = await main()
 } catch (error) {
-  console.error(`bench: ${error instanceof UsageError ? `${error.message}; --help tells the options` : (error as Error).stack}`)
+  console.error(`bench: ${error instanceof UsageError ? `${error.message}; see --help` : (error as Error).stack}`)
   process.exitCode = error instanceof UsageError ? 2 : 1
 }

@@ -1,4 +1,4 @@
-/** The processes that the bench starts. It ends these, each by its own id, and no others. */
+/** The processes that the bench starts; it ends each by its id. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,13 +9,13 @@ import { buildSync } from 'esbuild'
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const CACHE = join(ROOT, 'node_modules/.cache')
 const TERM_MS = 1500
-/** Characters of output, for a message that says why a process failed. */
+/** Characters of output kept for the message of a failed process. */
 const KEPT = 2000
 
 const live = new Set<ChildProcess>()
 let programs: string | undefined
 
-/** A program of bench/ as plain JavaScript: nothing that is measured runs with a TypeScript loader. */
+/** Compiles a program of bench/ to JavaScript, so that no measured process runs with a TypeScript loader. */
 export function program (name: 'load' | 'node'): string {
   if (programs === undefined) {
     mkdirSync(CACHE, { recursive: true })
@@ -34,7 +34,7 @@ export function start (words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   let errors = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
   child.stderr.setEncoding('utf8').on('data', (text: string) => { errors = (errors + text).slice(-KEPT) })
-  /** Resolves to undefined, or to what went wrong. */
+  /** Resolves to undefined, or to the reason of a failure. */
   const ended = new Promise<string | undefined>((resolve) => {
     child.on('error', ({ message }) => resolve(message))
     child.on('close', (code, signal) => resolve(code === 0 ? undefined : errors.trim() || output.trim().slice(-KEPT) || `it ended with ${code ?? signal}`))

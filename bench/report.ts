@@ -1,4 +1,4 @@
-/** What the rounds come to: medians, ratios within a round, and tables of them. */
+/** Reports the rounds: medians, ratios within a round, and tables. */
 import type { RowRun, Sample } from './rounds.ts'
 
 export interface Table {
@@ -10,7 +10,7 @@ export interface Table {
 
 type Value = number | null | undefined
 const NONE = 'n/a'
-/** The share of a CPU from which on a process has no more to give. */
+/** The share of a CPU above which a process counts as saturated. */
 const FULL = 0.95
 
 function median (values: readonly Value[]): number | undefined {
@@ -30,7 +30,7 @@ function number (value: Value): string {
 
 const time = (us: Value) => typeof us === 'number' && us >= 1000 ? `${number(us / 1000)} ms` : typeof us === 'number' ? `${number(us)} µs` : NONE
 
-/** CPU per operation over bare Node.js's of the same round: what the machine does to one of them, it does to the other too. */
+/** CPU per operation, divided by that of bare Node.js in the same round: both then ran under the same conditions. */
 function ratio (own: readonly Sample[], { samples }: RowRun): string {
   const values = own.flatMap((sample) => {
     const base = samples.find(({ target, round }) => target === 'node' && round === sample.round)
@@ -41,7 +41,7 @@ function ratio (own: readonly Sample[], { samples }: RowRun): string {
   return `${number(median(values))} (${number(Math.min(...values))}–${number(Math.max(...values))})`
 }
 
-/** † where the generator, and not the server, had no more to give. */
+/** Operations per second; † if the generator, and not the server, was saturated. */
 function rate (own: readonly Sample[]): string {
   const share = (read: (sample: Sample) => number | null) => middle(own, (sample) => (read(sample) ?? Infinity) / sample.seconds / 1e6) ?? 0
   const isLimited = share(({ generatorCpu }) => generatorCpu) > FULL && share(({ serverCpu }) => serverCpu) < FULL
@@ -65,7 +65,7 @@ const COLUMNS: Readonly<Record<RowRun['row']['kind'], Readonly<Record<string, (o
 
 const unique = (values: readonly string[]) => [...new Set(values)]
 
-/** The table of a row, with its targets in this order. */
+/** The table of a row, with its targets in the given order. */
 export function rowTable (run: RowRun, order: readonly string[]): Table {
   const columns = COLUMNS[run.row.kind]
   return {
@@ -89,7 +89,7 @@ export const summary = (runs: readonly RowRun[], order: readonly string[]): Tabl
   rows: runs.filter(({ row }) => row.kind === 'load').map((run) => [run.row.name, ...order.map((target) => ratio(run.samples.filter((sample) => sample.target === target), run))])
 })
 
-/** In Markdown, with columns that a terminal shows well too. */
+/** Renders Markdown, with aligned columns for a terminal. */
 export function render ({ title, header, rows, notes = [] }: Table): string {
   const widths = header.map((label, column) => Math.max(label.length, ...rows.map((row) => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]) => `| ${cells.map((cell, column) => column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)).join(' | ')} |`

@@ -1,4 +1,4 @@
-/** Measures a row: every target in turn, in an order that rotates from round to round. */
+/** Measures a row: every target in turn, in an order that rotates with each round. */
 import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,14 +7,14 @@ import type { Job, Load, Protocol, Result } from './load/job.ts'
 import { lightLoads, type Row } from './rows.ts'
 import type { Running, Target } from './targets.ts'
 
-/** Code that has just been loaded is several times dearer than the same code later. */
+/** Length of a first round that does not count: code that has just been loaded is slow. */
 const REHEARSAL_SECONDS = 0.6
-/** The light clients wait for the flood, which starts with them and ends after them. */
+/** Warm-up of the light clients: the flood starts with them, and ends after them. */
 const FLOOD_WARMUP_SECONDS = 1.5
 const FLOOD_MORE_SECONDS = 0.5
-/** Beyond the time that a load has: to start, to open connections, to wait for answers. */
+/** Extra time for a load to start, open connections and wait for answers. */
 const MARGIN_MS = 90_000
-/** Addresses that short and idle connections come from, so that ports do not run out. */
+/** Source addresses of short and idle connections, so that ports do not run out. */
 const SOURCES = 16
 
 export interface Sample extends Result {
@@ -28,14 +28,14 @@ export interface Sample extends Result {
 export interface RowRun {
   readonly row: Row
   readonly samples: readonly Sample[]
-  /** By target: why it could not be measured, at least once. */
+  /** The first failure of each target that could not be measured. */
   readonly failures: Readonly<Record<string, string>>
 }
 
 export type Plan = Readonly<Record<'rounds' | 'seconds' | 'warmup' | 'hold', number>> & { readonly isLimited: boolean }
 
 const pin = (cpu: number) => ['taskset', '-c', String(cpu)]
-/** Where there are two CPUs, the server has one and the generator the other. */
+/** With two CPUs, the server has one and the generator the other. */
 export const isPinned = availableParallelism() > 1 && [0, 1].every((cpu) => spawnSync('taskset', [...pin(cpu).slice(1), 'true']).status === 0)
 
 async function generate (jobs: readonly Job[]): Promise<Result[]> {
@@ -55,7 +55,7 @@ function jobOf (load: Load, { pid, urls }: Running, window: Window & Partial<Job
 
 const lightsBeside = (flood?: Load) => lightLoads.filter(({ protocol }) => protocol !== flood?.protocol)
 
-/** What a target must provide for a row. */
+/** The protocols that a target must provide for a row. */
 export const needs = ({ kind, load }: Row): Protocol[] => [...(load ? [load] : []), ...(kind === 'flood' ? lightsBeside(load) : [])].map(({ protocol }) => protocol)
 
 async function measure ({ kind, load }: Row, running: Running, { seconds, warmup, hold }: Window & Plan): Promise<[client: string, Result][]> {
@@ -101,7 +101,7 @@ export async function runRow (row: Row, targets: readonly Target[], plan: Plan):
     for (let i = 0; i < targets.length; i++) {
       const target = targets[(i + round) % targets.length] as Target
       await attempt(target, round, plan)
-      // Memory is compared with that of a server which has held nothing yet.
+      // Each measurement of memory needs a server that has held nothing yet.
       if (hold) await stop(target)
     }
   }

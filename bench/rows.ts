@@ -1,11 +1,11 @@
-/** What is measured: one row of the tables each. */
+/** The rows of the tables: what is measured. */
 import type { Load } from './load/job.ts'
 
 export interface Row {
   readonly name: string
   readonly summary: string
   readonly kind: 'load' | 'hold' | 'flood'
-  /** In a flood row the flood itself, beside which the light clients run. */
+  /** In a flood row, the flood that runs beside the light clients. */
   readonly load?: Load
 }
 
@@ -14,7 +14,7 @@ const row = (name: string, summary: string, load: Load): Row => ({ name, summary
 const hold = (name: string, summary: string, load: Load): Row => ({ name, summary, kind: 'hold', load })
 const flood = (name: string, summary: string, load?: Load): Row => ({ name, summary: `light clients, and ${summary}`, kind: 'flood', ...(load && { load }) })
 
-/** How many connections a hold row has if --hold does not say. */
+/** Default number of connections in a hold row. */
 export const HOLD = 5000
 export const QUICK = ['http-keepalive', 'ws-16-d1', 'ws-16-d16', 'ws-64k', 'tcp-64-d1', 'tcp-64k', 'udp-64', 'time-churn']
 
@@ -39,8 +39,8 @@ export const rows: readonly Row[] = [
 ]
 
 /**
- * The light clients have an address each, and a pace that every default limit of oneloop allows (UDP: 10 a second). There are
- * so many of them to give the percentiles enough values.
+ * Each light client has its own address, and a pace that every default limit of oneloop allows (UDP: 10 a second). Their number
+ * gives the percentiles enough values.
  */
 const LIGHT = { connections: 16, pauseMs: 100 }
 export const lightLoads = (['http', 'ws', 'tcp', 'udp'] as const).map((protocol) => ({ protocol, size: protocol === 'ws' ? 16 : 64, ...LIGHT }))

@@ -1,4 +1,4 @@
-/** Whom the bench measures: oneloop, its peers, and any other server by its URL. */
+/** The servers that the bench measures: oneloop, its peers, and any other by its URL. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,9 +23,9 @@ export interface Target {
   readonly description: string
   readonly provides: readonly Protocol[]
   /**
-   * @param pin words before the command, which give it a CPU.
-   * @param hold the idle connections that it has to hold.
-   * @param isLimited oneloop with its default limits.
+   * @param pin words before the command that pin it to a CPU.
+   * @param hold the idle connections that the server has to hold.
+   * @param isLimited whether oneloop runs with its default limits.
    */
   start (pin: readonly string[], hold?: Load, isLimited?: boolean): Promise<Running>
 }
@@ -34,7 +34,7 @@ type Ports = Partial<Record<Protocol, number>>
 const ALL: readonly Protocol[] = ['http', 'ws', 'tcp', 'time', 'udp']
 const version = (name: string) => (JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version
 
-/** Starts a server, and waits until its output tells the ports. */
+/** Starts a server, and waits until its output names the ports. */
 async function launch (words: readonly string[], env: NodeJS.ProcessEnv, httpPath: string, portsIn: (output: string) => Ports | undefined): Promise<Running> {
   const { pid, output, isAlive, ended, stop } = start(words, env)
   for (const until = performance.now() + START_MS; performance.now() < until && isAlive(); await delay(20)) {
@@ -63,14 +63,14 @@ function loggedPorts (output: string): Ports | undefined {
 const OFF = Object.fromEntries(['ECHO_ONCE', 'GREETING', 'EXCHANGE', 'SINK', 'LISTENER'].map((name) => [`${name}_PORT`, 'off']))
 const FREE = Object.fromEntries(['HTTP', 'ECHO', 'TIME', 'UDP_ECHO'].map((name) => [`${name}_PORT`, '0']))
 
-/** What nobody sets is lowered to fit the file descriptors, so what is not held gets little. */
+/** Explicit limits, because defaults are lowered to fit the file descriptors. Connections that are not held get few. */
 const capsFor = ({ protocol, connections }: Load): NodeJS.ProcessEnv => ({
   HTTP_MAX_CONNECTIONS: '500',
   WS_MAX_CONNECTIONS: protocol === 'ws' ? String(connections + 600) : '100',
   TCP_MAX_CONNECTIONS: protocol === 'tcp' ? String(connections + 600) : '100'
 })
 
-/** What `npm start` gives to node. */
+/** The arguments that `npm start` gives to node. */
 const START = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } }).scripts.start.split(' ').slice(1)
 
 const oneloop: Target = {
@@ -92,7 +92,7 @@ const nodePeer = (name: 'node' | 'fastify', description: string): Target => ({
   start: (pin) => launch([...pin, process.execPath, program('node'), name], {}, '/', printedPorts)
 })
 
-/** A python3 of another origin than Debian's packages may come first in the path. */
+/** Tries Debian's python3 first: another one in the path may lack Tornado. */
 const python = ['/usr/bin/python3', 'python3'].find((file) => spawnSync(file, ['-c', 'import tornado']).status === 0)
 
 const tornado: Target = {
@@ -109,7 +109,7 @@ export const targets: readonly Target[] = [
   ...(python ? [tornado] : [])
 ]
 
-/** A server that somebody else has started: it is measured from outside, without its CPU time and memory. */
+/** A server that is running already: it is measured from outside, without its CPU time and memory. */
 export function targetAgainst (text: string): Target {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const protocol = (['http', 'ws', 'tcp', 'udp'] as const).find((one) => `${one}:` === url?.protocol)

@@ -1,13 +1,13 @@
 /**
- * The build: src/ by tsc, the page's script and style by esbuild. They write to .build/, and from there the files go into dist/, each in
- * one step and only where it has changed: a server that runs from dist/ finds its files at any time. What no source makes any more
- * stays there for it, too, unless `--prune` asks for the build and nothing else.
+ * The build: tsc compiles src/, and esbuild the page's script and style, into .build/. Each changed file is then renamed into dist/, so
+ * that a server running from dist/ always finds its files. Files without a source stay in dist/ for the same reason; `--prune` removes
+ * them.
  */
 import { spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
-/** Its time is that of the build's begin: what changes meanwhile is newer. */
+/** Its time is the beginning of the build, so that a source changed during the build counts as newer. */
 const STAMP = '.build/built'
 const NEXT = `.build/next-${process.pid}`
 
@@ -32,7 +32,7 @@ for (const name of made) {
   copyFileSync(source, NEXT)
   renameSync(NEXT, target)
 }
-// npx sees to that only when it comes to know the program.
+// npx makes the program executable only at installation.
 chmodSync('dist/cli.js', 0o755)
 if (process.argv.includes('--prune')) for (const name of files('dist')) if (!made.includes(name)) rmSync(join('dist', name))
 writeFileSync(STAMP, '')

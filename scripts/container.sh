@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image, looks into it, runs it locked down, asks it everything, stops it.
+# Builds the image, checks its contents, runs it locked down, checks its services and stops it.
 #
 #   bash scripts/container.sh CONTAINER_TOOLS_DIR
 #
@@ -15,7 +15,7 @@ failed=0
 
 pod () { STORAGE_DRIVER=overlay podman --cgroup-manager=cgroupfs "$@"; }
 
-# check WHAT COMMAND...: what the command prints is shown only when it fails.
+# check WHAT COMMAND...: shows the command's output only when it fails.
 check () {
   local what=$1 output
   shift
@@ -31,11 +31,11 @@ check () {
   fi
 }
 
-# Nothing that follows can pass if the check just before has failed.
+# Exits if the last check has failed: no later check could pass.
 needed () { [ "$last" = ok ] || exit 1; }
 
 finish () {
-  # An early end is a failure too, even if every check so far has passed.
+  # An early exit is a failure, even if every check so far has passed.
   [ "$?" = 0 ] || [ "$failed" != 0 ] || failed=1
   pod rm -f "$name" >/dev/null 2>&1 || true
   echo "container: $passed passed, $failed failed"
@@ -48,7 +48,7 @@ version=$(node -p 'require("./package.json").version')
 
 check 'the base image is here' bash "$tools/local-base"
 needed
-# Only this format keeps the health check.
+# Only the docker format keeps the health check.
 check 'the image builds' bash "$tools/build" . "$image" --format docker --build-arg "VERSION=$version"
 needed
 
@@ -87,7 +87,7 @@ check 'the image exposes every default port' diff <(default_ports) <(echo "$expo
 check 'the compose file publishes every port of the image' diff <(echo "$exposed_ports") <(published_ports)
 
 # The container shares the network of this machine, where the default ports may be in use.
-# HTTP needs a port that is known before: the health check reads it from the environment.
+# The HTTP port must be known in advance: the health check reads it from the environment.
 port=$(node -e 'const server = net.createServer().listen(0, () => { console.log(server.address().port); server.close() })')
 free=(-e "HTTP_PORT=$port")
 variables=$(inside '
@@ -118,7 +118,7 @@ check 'the health check of the image passes' pod healthcheck run "$name"
 
 is_node_user () { pod exec "$name" grep -E '^Uid:(\s+1000){4}$' /proc/1/status; }
 check 'the process runs as uid 1000' is_node_user
-# Asked of root and of the bounding set: a plain user has no rights in a writable container either.
+# Tested as root and by the bounding set: a plain user has no rights in a writable container either.
 is_read_only () { { pod exec -u 0 "$name" touch /app/file 2>&1 || true; } | grep 'Read-only file system'; }
 is_without_capabilities () { pod exec "$name" grep -E '^CapBnd:\s+0+$' /proc/1/status; }
 check 'the root file system is read-only' is_read_only

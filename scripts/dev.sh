@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Serves from dist/, built again and restarted on every change; ends with Ctrl-C.
+# Serves from dist/; rebuilds and restarts on every change. Ctrl-C ends it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'kill 0' EXIT

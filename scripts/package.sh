@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the package as for publishing, looks into it, and runs it with npx from an empty folder.
+# Packs the package as for publishing, checks its contents, and runs it with npx from an empty folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ for file in dist/cli.js dist/web/page.js dist/web/style.css web/templates/page.e
 
 mkdir "$folder/empty"
 cd "$folder/empty"
-# Every port free but unknown: the log tells which it is.
+# HTTP takes a free port, which the log names.
 HTTP_PORT=0 TIME_PORT=off ECHO_PORT=off ECHO_ONCE_PORT=off GREETING_PORT=off EXCHANGE_PORT=off SINK_PORT=off \
   LISTENER_PORT=off UDP_ECHO_PORT=off npx --yes --package="$tarball" oneloop >"$folder/log" 2>&1 &
 server=$!

@@ -1,4 +1,4 @@
-/** The clients of the soak: well-behaved, rude and silent ones, on every transport. Each rejects where the server did not do as it promises. */
+/** The clients of the soak: well-behaved, rude and silent ones on every transport. Each rejects if the server breaks a promise. */
 import { once } from 'node:events'
 import { request, type Agent } from 'node:http'
 import { connect as connectSocket, type Socket } from 'node:net'
@@ -12,7 +12,7 @@ import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 export type Transport = 'http' | 'websocket' | 'tcp' | 'udp' | 'lab'
 
 export interface Server {
-  /** Where a service listens. */
+  /** The address of a service. */
   target (service: string): Target
   /** Keeps HTTP connections alive from one client to the next. */
   readonly agent: Agent
@@ -21,7 +21,7 @@ export interface Server {
 export interface Client {
   readonly transport: Transport
   readonly name: string
-  /** How often it comes, against the others. */
+  /** How often the client runs, relative to the others. */
   readonly weight: number
   readonly run: (server: Server) => Promise<void>
 }
@@ -54,7 +54,7 @@ async function end (socket: Socket): Promise<void> {
   await closed
 }
 
-/** Sends far more than is answered into the buffers of one who reads, reads nothing, and gives up after a while. */
+/** Sends far more than the buffers hold, reads nothing, and gives up after a while. */
 async function neverRead (target: Target, block: string | Buffer, times: number): Promise<void> {
   const socket = await open(target)
   socket.pause()
@@ -63,7 +63,7 @@ async function neverRead (target: Target, block: string | Buffer, times: number)
   await end(socket)
 }
 
-/** What comes back for a text, as far as it comes. */
+/** Sends a text, and resolves to the answer up to the connection's end. */
 async function say (target: Target, text: string): Promise<string> {
   const socket = await open(target)
   let answer = ''
@@ -105,7 +105,7 @@ const NONSENSE: readonly (readonly [text: string, answer: RegExp])[] = [
   ['POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n', /^HTTP\/1\.1 413 /]
 ]
 
-/** Connects; the queue has what comes. */
+/** Connects; `next` returns the messages in order. */
 async function webSocket (server: Server, path: string): Promise<{ socket: WebSocket, next: () => Promise<Buffer> }> {
   const queue: Buffer[] = []
   let heard = () => {}
@@ -147,7 +147,7 @@ async function watch (server: Server, path: string, first: RegExp): Promise<void
 const RESET_STEPS: readonly ((socket: Socket) => unknown)[] = [
   () => {},
   (socket) => socket.write('Hello'),
-  // An RST while the FIN is still on its way is what Node.js cannot do: the socket would never close.
+  // Waits for the FIN: after an RST during it, Node.js would never close the socket.
   (socket) => new Promise<void>((resolve) => { socket.end('Hello', () => resolve()) }),
   () => delay(between(1, 20)),
   async (socket) => { socket.write('Hello'); await delay(between(1, 20)) }
@@ -330,7 +330,7 @@ export const clients: readonly Client[] = [
     async run ({ target }) {
       const started = performance.now()
       const { status, body } = await call(target('http'), 'POST', `/api/lab/run?service=${oneOf([...TCP_SERVICES, 'http', 'ws-echo', 'udp-echo'])}`, false)
-      // Its client gives up after 3 s of a machine that is busy elsewhere.
+      // On a busy machine the run may reach its limit of 3 s.
       const isLate = performance.now() - started > 2900
       expect((status === 200 && (isLate || !body.includes('"error"'))) || status === 429, `of Run it: ${status} ${body}`)
     }

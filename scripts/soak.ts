@@ -1,9 +1,9 @@
 /**
- * The soak: the whole app in a process of its own, under mixed clients on every transport, and what of them is left in it.
+ * The soak test: runs the whole app in its own process under mixed clients on every transport, and measures what they leave behind.
  *
  *   npm run soak -- --minutes 30
  *
- * Prints two Markdown tables; exits with 1 where the app grew, or a client was not served as promised.
+ * Prints two Markdown tables. Exits with 1 if the app grew, or if a client was not served as promised.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,23 +21,23 @@ const CLIENTS = 50
 const MIB = 1_048_576
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-/** Between two clients of one place: for about 1,000 clients a second in all. */
+/** Longest pause between two clients of one place, for about 1,000 clients a second in total. */
 const PAUSE_MS = 60
 const CLIENT_MS = 30 * SECOND
 /** Longest time for the server to notice that all clients are gone. */
 const QUIET_MS = 20 * SECOND
 
-/** What is looked at, in order, and how much more of it than after the warm-up there may be; null where it is only told. */
+/** The measures, in order, and their allowed growth since the warm-up; null for measures that are only shown. */
 const ALLOWED = {
   'heap used after a collection, bytes': 3 * MIB,
-  'memory outside the heap, buffers among it, bytes': 3 * MIB,
+  'memory outside the heap, including buffers, bytes': 3 * MIB,
   'resident memory, bytes': null,
-  'most resident memory so far, bytes': null,
+  'peak resident memory, bytes': null,
   'open sockets': 0,
   'open pipes': 0,
   'other open descriptors': 0,
   timers: 0,
-  'TCP connections under way': 0,
+  'TCP connections being opened': 0,
   'other active resources': 0,
   'listeners of the process': 0,
   'listeners of the HTTP server': 0,
@@ -51,9 +51,9 @@ const ALLOWED = {
 type Measure = keyof typeof ALLOWED
 type Report = Readonly<Record<Measure, number>>
 
-/** The child: serves, and answers each message with a report, and `stop` with its end. */
+/** The child process: serves, answers each message with a report, and ends on `stop`. */
 async function serve (): Promise<void> {
-  // The program as it is shipped: its worker threads know no TypeScript.
+  // Loads the built program: worker threads cannot load TypeScript.
   const { start } = await import(new URL('../dist/server.js', import.meta.url).href) as typeof import('../src/server.ts')
   let errors = 0
   const write = (line: string) => {
@@ -62,7 +62,7 @@ async function serve (): Promise<void> {
     console.error(line)
   }
   const freePorts = Object.fromEntries(Object.values(loadConfig().ports).map(({ variable }) => [variable, '0']))
-  // Headers of 16 KiB are what the clients' bad requests exceed.
+  // The clients' bad requests have headers of more than 16 KiB.
   const app = await start(loadConfig({}, { ...freePorts, PROFILE: 'bench', HTTP_MAX_HEADER_BYTES: '16384' }), pino({ level: 'info' }, { write }))
   const listeners = (emitter: NodeJS.EventEmitter) => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0)
 
@@ -71,7 +71,7 @@ async function serve (): Promise<void> {
       try {
         return [readlinkSync(`/proc/self/fd/${fd}`)]
       } catch {
-        // The list's own, closed by now.
+        // The descriptor of the directory listing itself is closed by now.
         return []
       }
     })
@@ -87,14 +87,14 @@ async function serve (): Promise<void> {
     const sockets = resources.filter((name) => name === 'TCPSocketWrap').length
     return {
       'heap used after a collection, bytes': memory.heapUsed,
-      'memory outside the heap, buffers among it, bytes': memory.external,
+      'memory outside the heap, including buffers, bytes': memory.external,
       'resident memory, bytes': memory.rss,
-      'most resident memory so far, bytes': process.resourceUsage().maxRSS * 1024,
+      'peak resident memory, bytes': process.resourceUsage().maxRSS * 1024,
       'open sockets': files.filter((file) => file.startsWith('socket:')).length,
       'open pipes': files.filter((file) => file.startsWith('pipe:')).length,
       'other open descriptors': files.filter((file) => !/^(socket|pipe):/.test(file)).length,
       timers,
-      'TCP connections under way': sockets,
+      'TCP connections being opened': sockets,
       'other active resources': resources.filter((name) => name !== 'Immediate').length - timers - sockets,
       'listeners of the process': listeners(process),
       'listeners of the HTTP server': listeners(app.server),
@@ -115,7 +115,7 @@ async function serve (): Promise<void> {
   process.send?.(Object.fromEntries(app.endpoints.map(({ name, port }) => [name, port])))
 }
 
-/** Clients done, by their name, and what went wrong, by its message. */
+/** Finished clients by client, and failures by message. */
 const done = new Map<Client, number>()
 const wrong = new Map<string, number>()
 const add = <Key>(map: Map<Key, number>, key: Key) => map.set(key, (map.get(key) ?? 0) + 1)
@@ -139,7 +139,7 @@ async function runOne (client: Client, server: Server): Promise<void> {
   }
 }
 
-/** One after the other in each of 50 places, until the time is over and the last client gone. */
+/** Runs clients one after another in each of 50 places, until the time is over and the last client is gone. */
 async function churn (server: Omit<Server, 'agent'>, ms: number): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 10 })
   const until = performance.now() + ms
@@ -157,7 +157,7 @@ async function ask (child: ChildProcess): Promise<Report> {
   return (await once(child, 'message'))[0] as Report
 }
 
-/** The report once the server has forgotten its clients, or when it had time enough to. */
+/** Resolves to the report once the server has forgotten its clients, or after QUIET_MS. */
 async function quietReport (child: ChildProcess, wanted: Partial<Report>): Promise<Report> {
   const deadline = performance.now() + QUIET_MS
   for (;;) {
@@ -174,7 +174,7 @@ const row = (...cells: (string | number)[]) => `| ${cells.join(' | ')} |`
 async function load (minutes: number): Promise<number> {
   const child = fork(fileURLToPath(import.meta.url), ['serve'], { execArgv: [...process.execArgv, '--expose-gc'] })
   const exited = once(child, 'exit')
-  // A server that dies must end the soak, not leave it waiting.
+  // If the server dies, the soak must end and not wait.
   const died = exited.then(([code, signal]) => { throw new Error(`the server ended with ${code ?? signal}`) })
   const [ports] = await Promise.race([once(child, 'message'), died]) as [Record<string, number>]
   const server = { target: (name: string) => ({ host: '127.0.0.1', port: ports[name] ?? 0 }) }

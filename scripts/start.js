@@ -1,4 +1,4 @@
-/** `npm start`: builds where a source is newer than the build, and serves. */
+/** `npm start`: builds if a source is newer than the build, and serves. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,7 +10,7 @@ const ANSWER_MS = 500
 function isStale () {
   if (!existsSync(BUILT) || !existsSync('dist/cli.js')) return true
   const { mtimeMs } = statSync(BUILT)
-  // A folder's time tells of files that were added, renamed or deleted.
+  // A folder's time changes when files are added, renamed or deleted.
   const isNewer = (path) => {
     const stats = statSync(path)
     return stats.mtimeMs > mtimeMs || (stats.isDirectory() && readdirSync(path).some((name) => isNewer(join(path, name))))
@@ -18,7 +18,7 @@ function isStale () {
   return SOURCES.some(isNewer)
 }
 
-/** Whether a oneloop has the HTTP port: then nothing is built, and dist/cli.js says so. Otherwise this only looks whether to build. */
+/** Whether oneloop is running on the HTTP port already: then nothing is built, and dist/cli.js reports it. */
 async function isRunning () {
   const { values } = parseArgs({ options: { host: { type: 'string' }, 'http-port': { type: 'string' } }, strict: false })
   const hosts = String((values.host ?? process.env.HOST) || '127.0.0.1').split(',').map((host) => host === '::' || host === '0.0.0.0' ? '127.0.0.1' : host)

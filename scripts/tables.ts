@@ -1,7 +1,7 @@
 /**
- * The tables of the documentation that follow from the code. Each stands between a comment with its name and `<!-- end -->`.
+ * Generates the tables of the documentation from the code. Each table stands between a comment with its name and `<!-- end -->`.
  *
- *   npx tsx scripts/tables.ts    writes them
+ *   npx tsx scripts/tables.ts    writes the tables
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -28,7 +28,7 @@ const TABLES = [
   { file: 'docs/limits.md', name: 'limits', make: limitsTable }
 ] as const
 
-/** Each document as it is, and as it would be with its table made anew. */
+/** Each document as it is, and with its table generated again. */
 export async function documents (): Promise<{ file: string, before: string, after: string }[]> {
   return Promise.all(TABLES.map(async ({ file, name, make }) => {
     const before = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')

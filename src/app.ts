@@ -30,7 +30,7 @@ import type { RawService, TcpService, UdpService } from './service.ts'
 import { rawServices } from './sockets/index.ts'
 import { steps as wireSteps, type Step } from './wire/index.ts'
 
-/** How often Node.js looks for requests that take too long. */
+/** How often Node.js checks for requests that take too long. */
 const CHECK_MS = 1000
 
 export type App = FastifyInstance
@@ -40,7 +40,7 @@ export interface Parts {
   readonly steps?: readonly Step[]
 }
 
-/** Builds the app; nothing opens before its `ready()`. The app opens every port itself: `listen()` is not for it. */
+/** Builds the app. Its `ready()` opens every port; never call `listen()`. */
 export async function buildApp (config: Config, logger: FastifyBaseLogger, { services = rawServices, steps = wireSteps }: Parts = {}): Promise<App> {
   const app = fastify({
     loggerInstance: logger,
@@ -49,11 +49,11 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, { ser
     childLoggerFactory: (_logger, bindings, options, { socket }) => new RequestLog(() => (sessionOf(socket)?.connection.log ?? logger).child(bindings, options)),
     clientErrorHandler: answerBrokenRequest,
     rewriteUrl,
-    // No answer has a schema, so Fastify's compiler of them need not be loaded.
+    // No answer has a schema, so Fastify's serializer compiler need not be loaded.
     schemaController: { compilersFactory: { buildSerializer: () => () => { throw new Error('answers have no schemas here') } } },
-    // While it drains the app answers as ever, with `Connection: close`.
+    // A draining app still answers, with `Connection: close`.
     return503OnClosing: false,
-    // It counts for hooks, too, and a drain takes as long as DRAIN_DELAY_MS says.
+    // This timeout also applies to hooks, and the drain hook takes DRAIN_DELAY_MS.
     pluginTimeout: 0,
     bodyLimit: config.http.maxBodyBytes,
     requestTimeout: config.http.requestMs,
@@ -62,7 +62,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, { ser
       headersTimeout: config.http.headersMs,
       connectionsCheckingInterval: CHECK_MS,
       maxHeaderSize: config.http.maxHeaderBytes,
-      // A request without a Host gets an answer of ours.
+      // http-limits answers a request without a Host header.
       requireHostHeader: false
     }
   }) as unknown as App
@@ -73,7 +73,7 @@ export async function buildApp (config: Config, logger: FastifyBaseLogger, { ser
   await app.register(http, { steps })
   await app.register(httpLimits)
   await app.register(web)
-  // Before every route, so that it knows each one's methods.
+  // Before every route: it collects the methods of each.
   await app.register(errors)
   await app.register(upgrade)
   await app.register(websocket, {

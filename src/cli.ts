@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-/** The command line's first file: the only reader of the process's arguments. It loads the rest, and says so if that cannot be loaded. */
+/** The entry point of the command line. It alone reads process.argv; it loads the rest, and says so if that fails. */
 
-// Before anything is loaded: a signal that comes now ends it well, also as the first process of a container, where the system
-// ignores signals without a handler.
+// Installed before anything is loaded, so that an early signal ends the process with 0. A container's first process ignores
+// signals that have no handler.
 const end = () => process.exit(0)
 process.once('SIGTERM', end).once('SIGINT', end)
 
@@ -10,7 +10,7 @@ try {
   const { run } = await import('./commands/index.ts')
   await run(process.argv, () => { process.off('SIGTERM', end).off('SIGINT', end) })
 } catch (error) {
-  // Node.js opens the modules' files all at once.
+  // Node.js opens many module files at once.
   if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error
   console.error('oneloop: too few file descriptors to load the program: allow at least 256 with ulimit -n')
   process.exitCode = 1

@@ -1,4 +1,4 @@
-/** Settings → app → listening → signals. The only file that handles the process's signals, but for the first moments (cli.ts). */
+/** Starts the server from the settings, and ends it on signals. Before that, cli.ts handles signals. */
 import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import { type App, buildApp } from './app.ts'
@@ -12,16 +12,16 @@ import type { Endpoint } from './traffic/endpoint.ts'
 import { descriptorLimit, openDescriptors } from './traffic/resources.ts'
 import { hasIPv6, interfaceAddresses, isWildcard } from './wire/addresses.ts'
 
-/** Of a process that has just started, where the system does not tell: some more than were seen. */
+/** A generous guess at the descriptors of a new process, for systems that do not report them. */
 const UNKNOWN_DESCRIPTORS = 32
 
-/** Starts everything. Throws a StartError, with every port closed again. */
+/** Starts everything. Throws a StartError after closing every port. */
 export async function start (config: Config, logger: FastifyBaseLogger): Promise<App> {
   const [hosts, zoneProblem] = await Promise.all([usableHosts(config, logger), adoptZone()])
   if (zoneProblem) logger.warn(zoneProblem)
   const { config: fitted, lowered } = fitConnections({ ...config, hosts }, descriptorLimit(), openDescriptors() ?? UNKNOWN_DESCRIPTORS, addressesOf(hosts))
   if (Object.keys(lowered).length > 0) logger.warn({ ...lowered, descriptors: descriptorLimit() }, 'connection limits lowered to what the file descriptors allow. Allow more with ulimit -n')
-  if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server')
+  if (config.isBench) logger.warn('PROFILE=bench: every limit is raised, for measurements. Do not let strangers reach this server')
   if (config.ignored.length > 0) logger.warn({ ignored: config.ignored }, 'ignored settings that Kubernetes made for a Service of that name. Set enableServiceLinks: false')
   const app = await buildApp(fitted, logger)
   await app.ready()
@@ -36,7 +36,7 @@ export async function start (config: Config, logger: FastifyBaseLogger): Promise
   return app
 }
 
-/** What the table shows on a terminal: a line for each port. */
+/** Logs a line for each port; a terminal gets a table instead. */
 export function logPorts (endpoints: readonly Endpoint[], logger: FastifyBaseLogger): void {
   for (const { state, transport, location: { origin } } of endpoints) {
     if (state !== 'busy' || transport === 'websocket') continue
@@ -48,20 +48,20 @@ export function logPorts (endpoints: readonly Endpoint[], logger: FastifyBaseLog
 }
 
 /**
- * 'beforeExit' would turn the exit code of a failed start into 0. The signals are faults of the process itself, which no
- * handler in JavaScript ends: where one comes while Node.js exits, as on Node.js 20 when its terminal has gone, the process
- * would take it again and again for ever.
+ * Events that close-with-grace must not handle. 'beforeExit' would turn the exit code of a failed start into 0. The signals are
+ * faults of the process itself: a handler in JavaScript would return to the fault, and the process would take the same signal
+ * for ever, as happens on Node.js 20 when its terminal has gone.
  */
 const NOT_GRACEFUL = ['beforeExit', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
 
 /**
- * Starts everything and stays until SIGTERM or SIGINT; a second signal exits at once, with 1.
- * @param takeOver ends whatever handled signals before.
+ * Starts everything and runs until SIGTERM or SIGINT; a second signal exits at once, with 1.
+ * @param takeOver removes the earlier signal handlers.
  */
 export async function serve (config: Config, logger: Logger, takeOver = () => {}): Promise<App> {
   const starting = start(config, logger)
   const options = { delay: config.drainMs, logger, skip: [...NOT_GRACEFUL] }
-  // While it still starts: a process that is its container's first ignores signals that it has no listener for.
+  // Installed before the start is over: a container's first process ignores signals that have no handler.
   closeWithGrace(options, async ({ err, signal }) => {
     if (err) logger.fatal({ err }, 'uncaught error: exiting')
     else logger.info({ signal }, 'draining')
@@ -79,8 +79,8 @@ export async function serve (config: Config, logger: Logger, takeOver = () => {}
 const PARENT_CHECK_MS = 500
 
 /**
- * npm hands its SIGTERM to the shell that it runs us in, and that shell dies of it without telling us: the
- * ports would stay taken. So under npm the loss of the parent counts as a SIGTERM.
+ * npm sends its SIGTERM to the shell that runs this process. The shell dies without passing it on, and the ports would stay
+ * taken. So under npm, the loss of the parent counts as a SIGTERM.
  */
 function followParent (): void {
   if (!['start', 'npx'].includes(process.env.npm_lifecycle_event ?? '')) return
@@ -92,12 +92,12 @@ function followParent (): void {
   }, PARENT_CHECK_MS).unref()
 }
 
-/** How many addresses a service listens on, at most: of a wildcard, UDP has a socket on each interface. */
+/** Most addresses a service listens on: for a wildcard, UDP has a socket for each address of each interface. */
 function addressesOf (hosts: readonly Host[]): number {
   return hosts.reduce((sum, { address }) => sum + (isWildcard(address) ? interfaceAddresses(address, LOOPBACK).length : 1), 0)
 }
 
-/** With this machine's own name, where nobody set HOST; with 0.0.0.0 for `::` on a machine that has no IPv6. */
+/** Adds this machine's own name if nobody set HOST; replaces `::` by 0.0.0.0 on a machine without IPv6. */
 async function usableHosts ({ hosts }: Config, logger: FastifyBaseLogger): Promise<readonly Host[]> {
   if (hosts === DEFAULT_HOSTS) return withOwnName(hosts, await ownName())
   if (hosts.some(({ address }) => address === '::') && !await hasIPv6()) {
@@ -113,7 +113,7 @@ const CAUSES: Readonly<Record<string, string>> = {
 }
 
 function describe ({ transport, address, location: { origin, error } }: Endpoint): string {
-  // Of every port alike.
+  // The same for every port, so that the message appears only once.
   if (error?.code === 'EADDRNOTAVAIL') return `HOST=${error.address}: this machine does not have that address. Set HOST to one that it has`
   const kind = transport === 'udp' ? 'udp' : 'tcp'
   return `${origin.variable}=${origin.port}: ${kind} port ${origin.port} on ${error?.address ?? address} ${CAUSES[error?.code ?? ''] ?? error?.message}`

@@ -1,4 +1,4 @@
-/** The corpus of raw attacks: each is answered as documented and leaves nothing behind. With `npm run fuzz` a server sees them all over and over, and its heap stays as it was. */
+/** The corpus of raw attacks: each is answered as documented and leaves nothing behind. `npm run fuzz` repeats them all and checks that the heap does not grow. */
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
@@ -13,15 +13,15 @@ import { connect, serverFor, TIMEOUT_MS, until, type TestServer } from './suppor
 
 /** Rounds of all attacks in the longer run. */
 const ROUNDS = 10
-/** Growth of the heap that all rounds together may leave: a socket or a session kept by each attack would be 5 MiB and more. */
+/** Allowed growth of the heap in all rounds: less than a socket or a session kept by each attack. */
 const MAX_GROWTH_BYTES = 2_097_152
 const MIB = 1_048_576
-/** All attacks come from one address, as fast as they can. */
+/** All attacks come from one address without pauses. */
 const SETTINGS = { HTTP_RATE: '100000', HTTP_BURST: '100000' }
 /** "Going away", masked by zeros. */
 const CLOSE_REPLY = Buffer.from('888200000000' + '03e9', 'hex')
 
-/** Sends an attack, a part after each answer, and answers a close frame; resolves once the server has closed. */
+/** Sends an attack, one part after each answer, and answers a close frame. Resolves once the server has closed. */
 async function play (server: TestServer, { parts }: Attack): Promise<{ answers: string[], text: string }> {
   const socket = await connect(server.target('http'), { allowHalfOpen: true })
   const left = [...parts]
@@ -49,7 +49,7 @@ async function play (server: TestServer, { parts }: Attack): Promise<{ answers: 
   return { answers: [...readAnswers(received), ...last], text: received.toString('latin1') }
 }
 
-/** What came back, in order: the statuses of HTTP answers, and behind a 101 WebSocket frames. */
+/** The answers in order: statuses of HTTP, and WebSocket frames after a 101. */
 function readAnswers (received: Buffer): string[] {
   const text = received.toString('latin1')
   const upgrade = text.indexOf('HTTP/1.1 101 ')
@@ -77,7 +77,7 @@ function readFrames (bytes: Buffer): string[] {
   return frames
 }
 
-/** Of this process, the server's and the clients' alike; none where the system does not tell. */
+/** Open descriptors of this process, which has both server and clients; 0 if the system does not report them. */
 const descriptors = () => existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0
 
 const isForgotten = ({ app }: TestServer) => until(() => app.endpoints.every(({ open }) => open === 0), 'all connections are forgotten')
@@ -121,7 +121,7 @@ for (const [name, attacks] of [['http', httpAttacks], ['websocket', websocketAtt
     }
 
     if (process.env.FUZZ_RUNS === undefined) return
-    await t.test(`${ROUNDS} rounds more leave the heap as it was`, async (t) => {
+    await t.test(`${ROUNDS} rounds more do not grow the heap`, async (t) => {
       const start = await heapBytes()
       for (let round = 0; round < ROUNDS; round++) {
         for (const attack of attacks) {
@@ -139,7 +139,7 @@ for (const [name, attacks] of [['http', httpAttacks], ['websocket', websocketAtt
 const PING = '\x89\x80\0\0\0\0'
 const HANDSHAKE = websocketAttacks.find(({ name }) => name === 'an empty message')?.parts[0] ?? ''
 
-t.test('a flood of pings whose pongs nobody reads ends its client', async (t) => {
+t.test('a client that floods with pings and reads no pongs is ended', async (t) => {
   const server = await serverFor(t, { PROFILE: 'bench', WS_MAX_UNSENT_BYTES: '1000' })
   const socket = await connect(server.target('http'))
   socket.pause()
@@ -151,9 +151,9 @@ t.test('a flood of pings whose pongs nobody reads ends its client', async (t) =>
   t.ok(await isServed(server), 'a fresh client is served')
 })
 
-t.test('a client that pings faster than WS_RATE is answered for its burst, then closed with 1008', async (t) => {
+t.test('a client that pings faster than WS_RATE gets pongs for its burst, then 1008', async (t) => {
   const server = await serverFor(t, { WS_RATE: '10', WS_BURST: '100' })
-  // Each part waits for the pong to the one before: none is pending.
+  // Each part waits for the previous pong, so that no pong is pending.
   const { answers } = await play(server, { name: '', parts: [HANDSHAKE, ...Array<string>(1500).fill(PING)], answers: [] })
   const pongs = answers.filter((answer) => answer === 'pong ').length
   t.ok(pongs >= 100 && pongs < 200, `${pongs} pongs`)
@@ -170,7 +170,7 @@ t.test('bad URLs count against HTTP_RATE and are logged', async (t) => {
   t.ok(server.log.some(({ msg, url, status }) => msg === 'request' && url === '/%zz' && status === 400))
 })
 
-t.test('a body in chunks of a byte is counted, and nothing of it is kept', async (t) => {
+t.test('a body in chunks of a byte is counted and not kept', async (t) => {
   const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '200000' })
   const accepted = once(server.app.server, 'connection')
   const socket = await connect(server.target('http'))
@@ -182,7 +182,7 @@ t.test('a body in chunks of a byte is counted, and nothing of it is kept', async
   socket.write(sent)
   await until(() => peer.bytesRead === sent.length, 'it is read')
   const growth = await heapBytes() - before
-  // As much as is sent, in this process. Kept, it was 40 MiB.
+  // This process also holds the sent text, but the chunks would take far more.
   t.ok(growth < 4 * MIB, `${growth} bytes more`)
   socket.write(chunk)
   t.match(String(await answer), /^HTTP\/1\.1 413/)
@@ -198,7 +198,7 @@ t.test('requests without a Host header count against HTTP_RATE', async (t) => {
   t.equal(count('400') + count('429'), 40)
 })
 
-t.test('a client that holds on after its last answer is let go', async (t) => {
+t.test('a client that does not close after its last answer is ended', async (t) => {
   const server = await serverFor(t)
   const socket = await connect(server.target('http'), { allowHalfOpen: true })
   socket.resume().write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\nConnection: close\r\n\r\n')
@@ -208,7 +208,7 @@ t.test('a client that holds on after its last answer is let go', async (t) => {
   socket.destroy()
 })
 
-t.test('a client that never answers a close frame is let go after WS_CLOSE_MS', async (t) => {
+t.test('a client that never answers a close frame is ended after WS_CLOSE_MS', async (t) => {
   const server = await serverFor(t, { WS_CLOSE_MS: '200' })
   const socket = await connect(server.target('http'), { allowHalfOpen: true })
   socket.resume().write(`${HANDSHAKE}\x83\x80\0\0\0\0`, 'latin1')

@@ -17,14 +17,14 @@ function launch (...args: string[]) {
   return { child, ended: once(child, 'close').then(([code]) => ({ code: code as number | null, output })) }
 }
 
-/** Runs it for one short round, and returns what it wrote with --json. */
+/** Runs the bench for one short round, and returns the output of --json. */
 async function measure (t: Test, ...args: string[]) {
   const file = join(t.testdir(), 'all.json')
   const { code, output } = await launch('--quick', '--rounds', '1', '--seconds', '0.2', '--json', file, ...args).ended
   return { code, output, ...JSON.parse(readFileSync(file, 'utf8')) as Report }
 }
 
-t.test('it measures rows, without errors', async (t) => {
+t.test('it measures rows without errors', async (t) => {
   const rows = ['http-keepalive', 'udp-64']
   const { code, output, samples } = await measure(t, '--targets', 'node', ...rows)
   t.equal(code, 0, output)
@@ -38,7 +38,7 @@ t.test('it measures rows, without errors', async (t) => {
   }
 })
 
-t.test('wrong bytes of a server are errors, and no operations', async (t) => {
+t.test('wrong bytes from a server count as errors, not as operations', async (t) => {
   const server = createServer((socket) => {
     socket.on('error', () => {}).on('data', (chunk) => socket.write(chunk.fill('!', chunk.length - 1)))
   }).listen(0, '127.0.0.1')
@@ -46,7 +46,7 @@ t.test('wrong bytes of a server are errors, and no operations', async (t) => {
   t.teardown(() => server.close())
   const { code, output, samples } = await measure(t, '--against', `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`, 'tcp-64-d1')
   t.equal(code, 1)
-  t.match(samples, [{ row: 'tcp-64-d1', operations: 0, errors: 64, serverCpu: null, note: 'other bytes came back than were sent' }])
+  t.match(samples, [{ row: 'tcp-64-d1', operations: 0, errors: 64, serverCpu: null, note: 'the bytes that came back are not those sent' }])
   t.match(output, /CPU time and memory are unknown/)
 })
 
@@ -62,7 +62,7 @@ t.test('wrong options exit with 2 and one line', async (t) => {
   }))
 })
 
-/** The processes whose parent is this one, by Linux's own list. */
+/** The child processes of a process, from /proc. */
 const childrenOf = (pid: number): number[] =>
   readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((child) => {
     try {
@@ -72,7 +72,7 @@ const childrenOf = (pid: number): number[] =>
     }
   })
 
-t.test('a signal ends it and everything that it has started', { skip: process.platform !== 'linux' && 'needs /proc' }, async (t) => {
+t.test('a signal ends it and all processes that it has started', { skip: process.platform !== 'linux' && 'needs /proc' }, async (t) => {
   const { child, ended } = launch('--quick', '--targets', 'node', 'tcp-64-d1')
   const pid = child.pid ?? 0
   await until(() => childrenOf(pid).length >= 2, 'the server and the load generator run')

@@ -13,17 +13,17 @@ import { flag, settings } from '../src/config/settings.ts'
 import { connect as connectWebSocket } from '../src/clients/websocket.ts'
 import { connect, ENV, FREE_PORTS, launch, PROGRAM, readAll, ROOT, run, serve, serverFor, settled, TALKATIVE, TIMEOUT_MS, until } from './support.ts'
 
-/** No limit of processes holds root: its server runs as nobody here. */
+/** A limit of processes does not apply to root, so the server runs as nobody here. */
 const uid = process.getuid?.() === 0 ? 65_534 : undefined
 const canLimit = spawnSync('prlimit', ['--version']).status === 0 &&
   spawnSync(PROGRAM[0], [PROGRAM[1], '--version'], { cwd: ROOT, env: ENV, ...(uid !== undefined && { uid }) }).status === 0
 
-t.test('it may be executed after each build: npx sees to that only when it comes to know it', { skip: process.platform === 'win32' && 'it knows no such right' }, async (t) => {
+t.test('the program is executable after each build', { skip: process.platform === 'win32' && 'it knows no such right' }, async (t) => {
   const { mode } = statSync(new URL('dist/cli.js', ROOT))
   t.equal(mode & 0o111, 0o111)
 })
 
-t.test('where no thread can be had, the page is served on, without its probe', { skip: !canLimit && 'without prlimit, or nobody may not read this folder' }, async (t) => {
+t.test('without a thread for the probe, the page is still served', { skip: !canLimit && 'without prlimit, or nobody may not read this folder' }, async (t) => {
   const { child, lines, port } = await serve(t, {}, { uid })
   const limitProcesses = (count: number) => {
     const { status, stderr } = spawnSync('prlimit', [`--pid=${child.pid}`, `--nproc=${count}:`], { ...(uid !== undefined && { uid }) })
@@ -67,7 +67,7 @@ t.test('the server', async (t) => {
     deaf.terminate()
   })
 
-  await t.test('a log that nobody reads does not hold it', async (t) => {
+  await t.test('a log that nobody reads does not block it', async (t) => {
     const child = launch(['serve'], { ...FREE_PORTS, ...TALKATIVE, LOG_LEVEL: 'debug' })
     t.teardown(() => { child.kill('SIGKILL') })
     let log = ''
@@ -76,7 +76,7 @@ t.test('the server', async (t) => {
     await until(() => /"service":"udp-echo".*"msg":"listening"/.test(log), 'the server listens')
     child.stdout?.off('data', onData).pause()
     const port = Number(/"service":"greeting".*?"port":(\d+)/.exec(log)?.[1])
-    // More lines than the pipe's 64 KiB and this process's own buffer take.
+    // More lines than fit into the pipe's 64 KiB and this process's buffer.
     for (let i = 0; i < 600; i++) await readAll(await connect({ host: '127.0.0.1', port }))
     child.kill('SIGTERM')
     const [code] = await once(child, 'exit')
@@ -84,7 +84,7 @@ t.test('the server', async (t) => {
   })
 
   await t.test('under npm, SIGTERM to npm\'s shell ends it too', { skip: process.platform === 'win32' && 'a POSIX shell\'s way' }, async (t) => {
-    // A shell that waits for its child, as npm's does, and dies of a SIGTERM without passing it on.
+    // Like npm's shell: it waits for its child, and dies of SIGTERM without passing it on.
     const child = spawn('sh', ['-c', `${PROGRAM.join(' ')} serve; exit`], { cwd: ROOT, env: { ...ENV, ...FREE_PORTS, npm_lifecycle_event: 'start' } })
     let log = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => { log += text })
@@ -94,7 +94,7 @@ t.test('the server', async (t) => {
     t.match(log, /"msg":"stopped"\}\n$/)
   })
 
-  await t.test('wrong settings end it with 2, all of them told', async (t) => {
+  await t.test('wrong settings end it with 2, and all of them are named', async (t) => {
     const { code, stdout, stderr } = await run(['serve', '--drain-ms', 'soon'], { env: { HOST: 'localhost' } })
     t.equal(code, 2)
     t.equal(stdout, '')
@@ -113,14 +113,14 @@ t.test('the server', async (t) => {
     const { code, stdout } = await run(['serve', '--help'])
     t.equal(code, 0)
     for (const [name, { default: value }] of Object.entries(settings)) {
-      // From the setting's flag to the next one, the lines joined.
+      // The lines from the setting's flag to the next one, joined.
       const [, help = ''] = new RegExp(`^  ${flag(name)} <value>( [^]*?)\\n(?:  -|\\n)`, 'm').exec(stdout) ?? []
       t.match(help.replace(/\s+/g, ' '), value === '' ? /\S/ : `default ${value})`, name)
     }
     t.same(stdout.split('\n').filter((line) => line.length > 80), [])
   })
 
-  await t.test('an address that the machine does not have is told of once', async (t) => {
+  await t.test('an address that the machine does not have is reported once', async (t) => {
     const { code, stderr } = await run([], { env: { ...FREE_PORTS, HOST: '192.0.2.1' } })
     t.equal(code, 1)
     t.equal(stderr, 'oneloop: cannot start:\n  HOST=192.0.2.1: this machine does not have that address. Set HOST to one that it has\n')
@@ -138,7 +138,7 @@ t.test('the server', async (t) => {
   })
 })
 
-/** `/dev/full` as standard output, a folder as standard input: by the shell. */
+/** Runs a shell, which can give `/dev/full` as standard output or a folder as standard input. */
 async function shell (t: Test, line: string, env: NodeJS.ProcessEnv = {}): Promise<{ code: number, stdout: string, stderr: string }> {
   const child = spawn('sh', ['-c', line.replaceAll('oneloop', PROGRAM.join(' '))], { cwd: ROOT, env: { ...ENV, ...env } })
   t.teardown(() => { child.kill('SIGKILL') })
@@ -166,7 +166,7 @@ t.test('the clients', async (t) => {
     t.equal(code, expectedCode)
   }
 
-  // The transcripts of the README show the others: npm run test:systems.
+  // `npm run test:systems` tests the others with the transcripts of the README.
   await t.test('speak like the tutorials\'', async () => {
     await ok(['echo', at('echo')], /^Received 3 bytes: ff fe 00\n$/, Buffer.from([0xff, 0xfe, 0]))
     await ok(['echo', at('echo'), '--raw'], /^x{1000000}$/, 'x'.repeat(1_000_000))
@@ -189,7 +189,7 @@ t.test('the clients', async (t) => {
     t.match(await json('time', '127.0.0.1:x'), { code: 'ERR_ADDRESS', message: /^'127\.0\.0\.1:x' is not an address/ })
   })
 
-  await t.test('show what a server sends in one form of escapes', async (t) => {
+  await t.test('escape what a server sends, always in the same form', async (t) => {
     const rude = createServer((socket) => { socket.on('error', () => {}).resume().end('\u001b[2J\n\u202ea\r\n') }).listen(0, '127.0.0.1')
     t.teardown(() => { rude.close() })
     await once(rude, 'listening')
@@ -219,7 +219,7 @@ t.test('the clients', async (t) => {
     await fails(['udp', at('listener'), 'hi', '--timeout', '0.2'], 1, /The listener never answers: write --no-answer\n$/)
   })
 
-  await t.test('ask whether a single word is a text or a host', async () => {
+  await t.test('hint that a single word may be the text and not the host', async () => {
     const hint = "\\. If this is the text to send, write the address before it: oneloop echo localhost 'Hello,? ?\\w*'\\n$"
     await fails(['echo', 'Hello, world'], 2, new RegExp(`^oneloop: 'Hello, world' is not an address: .*${hint}`))
     await fails(['echo', 'Hello.invalid'], 1, /If this is the text to send/)
@@ -227,16 +227,16 @@ t.test('the clients', async (t) => {
     await fails(['echo', 'Hello, world', 'text'], 2, /1 to 65535\n$/)
   })
 
-  await t.test('take URLs of a WebSocket, or say what is wrong with one', async () => {
+  await t.test('accept WebSocket URLs, or say what is wrong with one', async () => {
     await ok(['ws', `http://${at('http')}/ws/echo`, 'hi'], "Received 'hi'\n")
     await ok(['ws', `WS://${at('http')}?x=1`, 'hi'], "Received 'hi'\n")
     await fails(['ws', 'wss://localhost', 'hi'], 2, /^oneloop: 'wss:\/\/localhost' asks for TLS, which this client does not speak: write ws:\/\/\n$/)
-    await fails(['ws', 'ftp://localhost', 'hi'], 2, /^oneloop: 'ftp:\/\/localhost' is no URL of a WebSocket: write ws:\/\/\n$/)
+    await fails(['ws', 'ftp://localhost', 'hi'], 2, /^oneloop: 'ftp:\/\/localhost' is not a WebSocket URL: write ws:\/\/\n$/)
     await fails(['ws', 'ws:///ws/echo', 'hi'], 2, /names no host/)
-    await fails(['ws', `ws://${at('http')}/ws/echo#x`, 'hi'], 2, /^oneloop: ws:\/\/.*#x is no URL of a WebSocket: The URL contains a fragment identifier\n$/)
+    await fails(['ws', `ws://${at('http')}/ws/echo#x`, 'hi'], 2, /^oneloop: ws:\/\/.*#x is not a WebSocket URL: The URL contains a fragment identifier\n$/)
   })
 
-  await t.test('wait for no answer of the listener', async (t) => {
+  await t.test('do not wait for an answer from the listener', async (t) => {
     const { port } = server.target('listener')
     const { code, stdout } = await run(['udp', `127.0.0.1:${port}`, 'hi'], { env: { LISTENER_PORT: String(port) } })
     t.match({ code, stdout }, { code: 0, stdout: `Sent 'hi' to 127.0.0.1:${port}\n` })
@@ -251,11 +251,11 @@ t.test('the clients', async (t) => {
         child.stdin?.end('hi')
       })
       const [code] = await once(child, 'close')
-      t.match({ code, stderr }, { code: 0, stderr: /^oneloop: waiting for standard input and its end \(Ctrl-D\)\. .*\n$/ }, name)
+      t.match({ code, stderr }, { code: 0, stderr: /^oneloop: waiting for standard input, which Ctrl-D ends\. .*\n$/ }, name)
     }))
   })
 
-  await t.test('tell in one line of an output or an input that fails', { skip: process.platform !== 'linux' && 'without /dev/full' }, async (t) => {
+  await t.test('report a failing output or input in one line', { skip: process.platform !== 'linux' && 'without /dev/full' }, async (t) => {
     await Promise.all([`echo ${at('echo')} hi --raw`, `ws ${at('http')} hi`, `check ${at('http')}`, '--help', 'time :1 --json'].map(async (args) => {
       const { code, stderr } = await shell(t, `oneloop ${args} >/dev/full`)
       t.match({ code, stderr }, { code: 1, stderr: /^oneloop: cannot write the output: ENOSPC[^\n]*\n$/ }, args)
@@ -268,7 +268,7 @@ t.test('the clients', async (t) => {
     t.match(await shell(t, 'oneloop time --nothing 2>/dev/full'), { code: 2, stdout: '' })
   })
 
-  await t.test('hold no more of their input than their protocol takes', { skip: process.platform === 'win32' && 'without yes' }, async (t) => {
+  await t.test('buffer no more of their input than their protocol takes', { skip: process.platform === 'win32' && 'without yes' }, async (t) => {
     const cases: [string, RegExp][] = [
       [`yes | oneloop exchange ${at('exchange')}`, /^oneloop: the input is too large: the service takes one message, of 64 KiB at most\n$/],
       [`yes | oneloop echo ${at('echo')}`, /^oneloop: the input is too large: at most 1 MiB is shown in quotes\. --raw /],
@@ -278,7 +278,7 @@ t.test('the clients', async (t) => {
     await Promise.all(cases.map(async ([line, expected]) => t.match(await shell(t, line), { code: 1, stdout: '', stderr: expected }, line)))
   })
 
-  await t.test('echo --raw sends no more than is read of its answer, however slowly', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+  await t.test('echo --raw sends no faster than its answer is read', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
     const child = launch(['echo', at('echo'), '--raw', '--timeout', '0.3'])
     t.teardown(() => { child.kill('SIGKILL') })
     const megabyte = Buffer.alloc(1_000_000, 'x')
@@ -286,7 +286,7 @@ t.test('the clients', async (t) => {
     const send = () => { while (sent < 200 && child.stdin?.write(megabyte)) sent++ }
     child.stdin?.on('drain', () => { sent++; send() }).on('error', () => {})
     send()
-    // Nobody reads standard output yet.
+    // Standard output is not read yet.
     t.ok(await settled(() => sent) < 200)
     const peak = Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1])
     t.ok(peak < 160 * 1024, `${peak} KiB`)
@@ -299,7 +299,7 @@ t.test('the clients', async (t) => {
     t.equal(received, sent * megabyte.length)
   })
 
-  await t.test('ws tells of the rate that it crossed', async (t) => {
+  await t.test('ws reports the rate that it crossed', async (t) => {
     const limited = await serverFor(t, { WS_BURST: '100', WS_RATE: '1' })
     const input = Array.from({ length: 5000 }, (_line, index) => `${index}\n`).join('')
     const { code, stdout, stderr } = await run(['ws', `127.0.0.1:${limited.target('http').port}`], { input })
@@ -308,7 +308,7 @@ t.test('the clients', async (t) => {
     t.match(stderr, /^oneloop: the server closed the connection with 1008 'more than 1 messages a second' after 10\d answers\n$/)
   })
 
-  await t.test('name in their help a default address, and an example', async (t) => {
+  await t.test('name a default address and an example in their help', async (t) => {
     for (const command of [...tcpCommands(), sinkCommand(), udpCommand(), wsCommand(), checkCommand()]) {
       const name = command.name()
       let help = ''
@@ -319,7 +319,7 @@ t.test('the clients', async (t) => {
     }
   })
 
-  await t.test('end although more input might come, when the server has gone', async (t) => {
+  await t.test('end when the server has gone, even if more input might come', async (t) => {
     const rude = createServer((socket) => { socket.on('error', () => {}).resetAndDestroy() }).listen(0, '127.0.0.1')
     t.teardown(() => { rude.close() })
     await once(rude, 'listening')
@@ -328,11 +328,11 @@ t.test('the clients', async (t) => {
     t.equal(code, 1)
   })
 
-  await t.test('fail where the server closes without an answer', async (t) => {
+  await t.test('fail if the server closes without an answer', async (t) => {
     const full = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
     const names = ['exchange', 'sink']
     const holders = await Promise.all(names.map(async (name) => {
-      // Reads nothing and closes nothing: it keeps its place.
+      // It reads nothing and does not close, so it keeps its place.
       return await connect(full.target(name), { allowHalfOpen: true })
     }))
     t.teardown(() => { for (const socket of holders) socket.destroy() })
@@ -352,7 +352,7 @@ t.test('the clients', async (t) => {
       const child = launch([...args, '--timeout', '0.3'])
       let stdout = ''
       child.stdout?.setEncoding('utf8').on('data', (text: string) => { stdout += text })
-      // Twice a silence longer than the timeout: before the first input, and within it.
+      // Two pauses longer than the timeout: before the first input, and within it.
       const timers = [setTimeout(() => child.stdin?.write('a\n'), 900), setTimeout(() => child.stdin?.end('b\n'), 1500)]
       child.stdin?.on('error', () => {})
       const [code] = await once(child, 'close')
@@ -374,14 +374,14 @@ t.test('the clients', async (t) => {
     t.equal(output, 'xxxxx')
   })
 
-  await t.test('check asks every service, and tells by its exit code whether all answered', async (t) => {
+  await t.test('check asks every service, and its exit code says whether all answered', async (t) => {
     const { code, stdout } = await run(['check', at('http')])
     t.equal(code, 0)
     for (const { name, port } of server.app.endpoints) t.match(stdout, new RegExp(`^  ${name} +\\w+ +${port} +ok +[\\d.]+ ms$`, 'm'))
 
     const partly = await serverFor(t, { ECHO_ONCE_PORT: 'off' })
     const { host, port } = partly.target('http')
-    // The server says the port is open, and nobody is there: as when a port is not published, or behind a firewall.
+    // The server lists the port as open, but nobody listens there, as with an unpublished port or a firewall.
     partly.endpoint('greeting').location.port = 1
     const failed = await run(['check', `${host}:${port}`, '--json'])
     t.equal(failed.code, 1)
@@ -391,7 +391,7 @@ t.test('the clients', async (t) => {
     t.match(report.services.find(({ name }) => name === 'echo-once'), { result: 'off' })
   })
 
-  await t.test('check says which limit refused it, and whose', async (t) => {
+  await t.test('check says which limit refused it, and whether it is the limit for one address or for all', async (t) => {
     const small = await serverFor(t, { TCP_MAX_PER_ADDRESS: '1', UDP_BURST: '1', UDP_RATE: '1', WS_MAX_PER_ADDRESS: '1', HTTP_BURST: '30', HTTP_RATE: '1' })
     const socket = await connectWebSocket({ ...small.target('http'), path: '/ws/echo' }, { timeoutMs: TIMEOUT_MS })
     const holder = await connect(small.target('echo'), { allowHalfOpen: true })
@@ -403,7 +403,7 @@ t.test('the clients', async (t) => {
     t.match(stdout, /^ {2}time .* ok /m)
     holder.destroy()
     socket.close()
-    // Others use up the rate meanwhile; the one request of a second may still be that of a check, which then goes on.
+    // A flood uses up the rate. A check may still get the one request of a second, and then goes on.
     const state = { isOver: false }
     const flood = (async () => { while (!state.isOver) await (await fetch(`http://127.0.0.1:${small.target('http').port}/`)).text() })()
     let told = ''
@@ -413,7 +413,7 @@ t.test('the clients', async (t) => {
     t.match(told, /^oneloop: 127\.0\.0\.1:\d+ turned this machine away with 429: more than 1 requests a second from one address \(HTTP_RATE\): try again in 1 s\n$/)
   })
 
-  await t.test('check exits with 0 where a default port was skipped', async (t) => {
+  await t.test('check exits with 0 if a default port was skipped', async (t) => {
     const partly = await serverFor(t)
     partly.endpoint('time').location.state = 'busy'
     const { code, stdout } = await run(['check', `127.0.0.1:${partly.target('http').port}`])

@@ -1,4 +1,4 @@
-/** Clients that want nothing but their answers: one of each protocol, many at once, and a light one that asks every service at its pace. */
+/** Well-behaved clients: one of each protocol, many at once, and a light one that asks every service at its own pace. */
 import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
@@ -18,10 +18,10 @@ import { connect, TIMEOUT_MS } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** Where a service listens. */
+/** The address of a service. */
 export type Find = (name: string) => Target
 
-/** One fresh client of each protocol gets its answer. */
+/** A new client of each protocol gets its answer. */
 export async function answersAll (t: Test, target: Find, when: string): Promise<void> {
   const text = Buffer.from('Hello')
   const answers = await Promise.all([
@@ -33,12 +33,12 @@ export async function answersAll (t: Test, target: Find, when: string): Promise<
   t.same(answers, ['200', 'Hello', 'Hello', 'Hello'], `all four protocols answer ${when}`)
 }
 
-/** Whether a client is answered: false where it is closed instead. */
+/** Whether a client is answered; false if it is closed instead. */
 export function isAnswered (socket: Socket): Promise<boolean> {
   return new Promise((resolve) => { socket.once('data', () => resolve(true)).once('close', () => resolve(false)) })
 }
 
-/** Connects so many clients at once, and counts those that are answered. The others are closed: none is left waiting. */
+/** Connects a number of clients at once, and counts the answered ones. The others must be closed, not left waiting. */
 export async function countAnswered (target: Target, clients: number): Promise<{ answered: number, sockets: Socket[] }> {
   const sockets: Socket[] = []
   const answers = await Promise.all(Array.from({ length: clients }, async () => {
@@ -56,16 +56,16 @@ export const closeAll = (sockets: Iterable<Socket>) => { for (const socket of so
 export const rawSocket = (socket: WebSocket) => (socket as unknown as { _socket: Socket })._socket
 
 const KNOWN = [...rawServices, wsEcho, wsTime(), WS_FEED, WS_LOOP]
-/** The light client's pace. */
+/** Time between two rounds of the light client. */
 const ROUND_MS = 100
 
-/** Asks every service once, all at the same time: a slow one holds up none of the others. */
+/** Asks every service at the same time, so that a slow one does not hold up the others. */
 export async function askAll (listed: readonly Listed[]): Promise<Checked[]> {
   const checked = await Promise.all(listed.map((row) => check('127.0.0.1', [row], KNOWN, { timeoutMs: TIMEOUT_MS })))
   return checked.flat()
 }
 
-/** Asks every service over and over until `over` is fulfilled. Returns how often it asked, and the wrong answers. */
+/** Asks every service repeatedly until `over` is fulfilled. Returns the number of rounds and the wrong answers. */
 export async function askMeanwhile (listed: readonly Listed[], over: Promise<unknown>): Promise<{ rounds: number, wrong: Checked[] }> {
   const state = { isOver: false }
   const ended = over.finally(() => { state.isOver = true })

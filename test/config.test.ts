@@ -3,7 +3,7 @@ import { loadConfig, type Values } from '../src/config/config.ts'
 import { ConfigError } from '../src/config/config-error.ts'
 import { flag, settings } from '../src/config/settings.ts'
 
-/** The problems that these settings have; none where they are right. */
+/** The problems of these settings; empty if they are right. */
 function problemsOf (env: Values, flags: Values = {}): readonly string[] {
   try {
     loadConfig(env, flags)
@@ -48,7 +48,7 @@ t.test('a flag wins over the environment; an empty variable counts as not set', 
   t.equal(flag('UDP_ECHO_PORT'), '--udp-echo-port')
 })
 
-/** The formats, and texts that none of their settings takes. */
+/** Each format, and texts that no setting of it accepts. */
 const BAD: Readonly<Record<string, readonly string[]>> = {
   ports: ['on', '-1', '65536', '1.5', '99999', '1,', ',1', '1, 2', '1 2', '1,2,3,4,5,6,7,8,9', '0x10'],
   hosts: ['localhost', '300.0.0.1', '127.0.0.1:80', '127.1', '*', '127.0.0.1,', '127.0.0.1, ::1', 'x86_64-pc-linux-gnu', Array.from({ length: 17 }, (_, i) => `127.0.0.${i}`).join(',')],
@@ -57,7 +57,7 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   number: ['ten', '1.5', '-1', '10s', 'NaN', 'Infinity', '0x100', '1e3', ' 5']
 }
 
-/** What would be right for each, in words. */
+/** The description of each format in the message. */
 const RIGHT: Readonly<Record<string, RegExp>> = {
   ports: /off, 0 for a free port, or ports from 1 to 65535/,
   hosts: /IP addresses, such as/,
@@ -65,14 +65,14 @@ const RIGHT: Readonly<Record<string, RegExp>> = {
   choice: /one of/
 }
 
-t.test('every setting refuses bad values, naming the variable, the value and what would be right', async (t) => {
+t.test('every setting refuses bad values, naming the variable, the value and the valid form', async (t) => {
   const seen = new Set<string>()
   for (const [name, setting] of Object.entries(settings)) {
     const isNumber = 'minimum' in setting
     const format = isNumber ? 'number' : 'format' in setting ? setting.format : 'choice'
     const right = isNumber ? new RegExp(`a whole number from ${setting.minimum} to ${setting.maximum}`) : RIGHT[format] ?? /^$/
     const outside = isNumber ? [String(setting.minimum - 1), String(setting.maximum + 1)] : []
-    // The first setting of a format is given all bad texts, the others one.
+    // The first setting of a format gets all bad texts, the others one.
     const bad = [...outside, ...BAD[format]?.slice(0, seen.has(format) ? 1 : Infinity) ?? []]
     seen.add(format)
     for (const value of bad) {
@@ -83,7 +83,7 @@ t.test('every setting refuses bad values, naming the variable, the value and wha
   t.same([...seen].sort(), Object.keys(BAD).sort())
 })
 
-t.test('all problems are told at once, with the flag where one came from a flag', async (t) => {
+t.test('all problems are reported at once, naming the flag if one came from a flag', async (t) => {
   t.same(problemsOf({ HOST: 'localhost', ECHO_PORT: 'x', LOG_LEVEL: 'loud', TIME_PORT: '12121' }, { DRAIN_MS: '5' }), [
     'HOST="localhost" from the environment must be IP addresses, such as 127.0.0.1,::1, or 0.0.0.0 or :: for all (at most 16, joined by commas)',
     'ECHO_PORT="x" from the environment must be off, 0 for a free port, or ports from 1 to 65535 (at most 8, joined by commas)',

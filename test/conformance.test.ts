@@ -1,4 +1,4 @@
-/** One suite over every service: whatever a client does, it is answered rightly, forgotten afterwards, and costs nobody else anything. */
+/** One suite over every service: whatever a client does, it is answered correctly, forgotten afterwards, and does not affect others. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import fc from 'fast-check'
@@ -18,7 +18,7 @@ const MIB = 1_048_576
 const CLIENTS = 50
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** Longest backlog that a client which never reads may leave: both kernels' socket buffers and our own high-water marks. */
+/** Largest backlog of a client that never reads: the socket buffers of both ends and the high-water marks of the program. */
 const MAX_UNREAD_BYTES = 24 * MIB
 
 async function isServed (server: TestServer, endpoint: Endpoint): Promise<boolean> {
@@ -35,7 +35,7 @@ async function isServed (server: TestServer, endpoint: Endpoint): Promise<boolea
   }
 }
 
-/** The service still serves, and nothing is left of what was done to it. */
+/** Checks that the service still serves, and that the client is forgotten. */
 async function isUnharmed (t: Test, server: TestServer, endpoint: Endpoint): Promise<void> {
   t.ok(await isServed(server, endpoint), 'a fresh client is served')
   await until(() => server.app.endpoints.every(({ open }) => open === 0), `${endpoint.name} forgets its connections`)
@@ -48,7 +48,7 @@ async function servesMany (t: Test, server: TestServer, endpoint: Endpoint): Pro
   await isUnharmed(t, server, endpoint)
 }
 
-/** Each byte in a turn of the loop of its own, so that the server reads it alone. */
+/** Writes each byte in a separate turn of the loop, so that the server reads it alone. */
 async function writeByteByByte (socket: Socket, bytes: Uint8Array): Promise<void> {
   for (const byte of bytes) {
     await new Promise((resolve) => { socket.write(Buffer.of(byte), resolve) })
@@ -125,7 +125,7 @@ for (const service of rawServices.filter(({ transport }) => transport === 'tcp')
       await writeByteByByte(socket, Buffer.from(text))
       socket.end()
       const answer = String(await answered)
-      // Where TCP's lack of message boundaries shows: one read is one message to these two.
+      // TCP has no message boundaries: to these two services, one read is one message.
       if (service.name === 'echo-once') t.ok(answer.length > 0 && text.startsWith(answer), answer)
       else if (service.name === 'exchange') t.match(answer, /^Welcome.*\r\nReceived: H[elo, wrd]*\r\n$/)
       else t.match(answer, service.example.answer)
@@ -341,7 +341,7 @@ for (const service of rawServices.filter(({ transport }) => transport === 'udp')
 }
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength, size: 'max' }).map((array) => Buffer.from(array))
-/** Pieces of up to 70,000 bytes in all: more than one read of the server. */
+/** Pieces of up to 70,000 bytes in total: more than the server reads at once. */
 const pieces = fc.array(fc.oneof(bytes(16), bytes(7000)), { maxLength: 10 })
 
 t.test('any bytes come back from echo, split in any way', async (t) => {

@@ -1,23 +1,23 @@
-/** The HTTP corpus: requests that are malformed, oversized or ambiguous, byte for byte, and the answer that each of them gets. */
+/** The HTTP corpus: malformed, oversized and ambiguous requests, byte for byte, and the answer to each. */
 
 export interface Attack {
   readonly name: string
-  /** Sent as it is, one byte a character, a further part once the one before was answered, FIN at once. */
+  /** Sent as they are, one byte for each character. Each part waits for the answer to the previous one; FIN does not wait. */
   readonly parts: readonly string[]
-  /** Everything that comes back before the server closes, in order: the status of an HTTP answer, a WebSocket frame as `close 1002`. */
+  /** The answers before the server closes, in order: the status of an HTTP answer, a WebSocket frame as `close 1002`. */
   readonly answers: readonly string[]
-  /** What all that came back matches, read one character a byte. */
+  /** Matches all received bytes, read as one character for each. */
   readonly match?: RegExp
 }
 
-/** No bytes, but the end of them: the client sends no more. */
+/** The client's FIN. */
 export const FIN = ''
 
 const HEAD = 'Host: oneloop\r\nConnection: close\r\n'
 const KEPT = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
-/** Not answered before what is behind it is read: it waits for a client that this server runs. */
+/** A slow request: bytes after it are read before it is answered, because the server runs a client for it. */
 export const LATER = 'POST /api/lab/run?service=time HTTP/1.1\r\nHost: oneloop\r\n\r\n'
-/** A client that has to be upgraded itself takes more turns of the loop than ten requests, on the slowest machine. */
+/** A slower request: its client needs an upgrade, which takes more turns of the loop than ten requests. */
 const MUCH_LATER = LATER.replace('time', 'ws-time')
 const KIB_17 = 17_408
 const MIB = 1_048_576
@@ -25,7 +25,7 @@ const MIB = 1_048_576
 /** A GET that ends its connection. */
 const get = (path = '/healthz', headers = ''): string => `GET ${path} HTTP/1.1\r\n${HEAD}${headers}\r\n`
 const header = (line: string): string => get('/healthz', `${line}\r\n`)
-/** A POST to a route that reads its body: JSON, sound or not, whose framing is sound is answered with 404 ERR_NO_SERVICE: nothing parses it. */
+/** A POST to a route with a body. If the framing is valid, the answer is 404 ERR_NO_SERVICE, even to invalid JSON: nothing parses it. */
 const post = (headers: string, body = '', version = '1.1'): string =>
   `POST /api/lab/run?service=none HTTP/${version}\r\n${HEAD}Content-Type: application/json\r\n${headers}\r\n${body}`
 const chunked = (body: string): string => post('Transfer-Encoding: chunked\r\n', body)
@@ -41,17 +41,17 @@ const NO_SERVICE = /"ERR_NO_SERVICE"/
 const NOT_FOUND = /"ERR_NOT_FOUND"/
 const HEALTHY = /\r\n\r\n\{"status":"ok"\}$/
 
-/** No status at all: the server closes without a word. */
+/** No status: the server closes without an answer. */
 type Row = readonly [name: string, send: string | readonly string[], statuses: number | readonly number[], match?: RegExp]
 
 /** RFC 9112 by section, and the limits that oneloop sets itself. */
 const rows: readonly Row[] = [
-  // Sound requests, so that a corpus which refuses everything fails.
+  // Valid requests, so that a server that refuses everything fails.
   ['a plain GET', get(), 200, HEALTHY],
   ['a JSON body with a length', json('{"a":1}'), 404, NO_SERVICE],
   ['a JSON body in chunks', chunked('3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n'), 404, NO_SERVICE],
 
-  // Section 6: the length of a body, where two parsers may differ and smuggling begins.
+  // Section 6: the length of a body; request smuggling exploits differences between parsers.
   ['Content-Length twice, the same', post('Content-Length: 2\r\nContent-Length: 2\r\n', '{}'), 400, FRAMING],
   ['Content-Length twice, different', post('Content-Length: 2\r\nContent-Length: 3\r\n', '{} '), 400, FRAMING],
   ['Content-Length as a list', post('Content-Length: 2, 2\r\n', '{}'), 400, FRAMING],

@@ -1,4 +1,4 @@
-/** The WebSocket corpus: handshakes and frames that RFC 6455 forbids or that would cost much, and the answer that each of them gets. */
+/** The WebSocket corpus: handshakes and frames that RFC 6455 forbids or that would be costly, and the answer to each. */
 import { LATER, type Attack } from './corpus-http.ts'
 
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
@@ -15,11 +15,11 @@ interface FrameOptions {
   isLast?: boolean
   rsv?: number
   isMasked?: boolean
-  /** What the frame says of its length, where that is not so. */
+  /** A false length for the frame's header. */
   claimed?: bigint
 }
 
-/** One frame (RFC 6455, section 5.2), one character a byte; its mask is not zero, so that a server which forgets to unmask is seen. */
+/** One frame (RFC 6455, section 5.2), one character for each byte. Its mask is not zero, to catch a server that forgets to unmask. */
 export function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMasked = true, claimed = BigInt(Buffer.byteLength(text, 'latin1')) }: FrameOptions = {}): string {
   const payload = Buffer.from(text, 'latin1')
   const mask = isMasked ? Buffer.from([0x37, 0xfa, 0x21, 0x3d]) : Buffer.alloc(0)
@@ -32,18 +32,18 @@ export function frame (opcode: number, text = '', { isLast = true, rsv = 0, isMa
   return Buffer.concat([Buffer.of((isLast ? 0x80 : 0) | rsv | opcode), length, mask, payload]).toString('latin1')
 }
 
-/** The same as bytes; a text is sent as UTF-8. */
+/** The same frame as bytes; a text is encoded as UTF-8. */
 export const frameBytes = (opcode: number, payload: Uint8Array | string, options?: FrameOptions): Buffer =>
   Buffer.from(frame(opcode, Buffer.from(payload).toString('latin1'), options), 'latin1')
 
-/** An upgrade that is ignored leaves a connection that stays. */
+/** Closes the connection, which stays open after an ignored upgrade. */
 const LAST = 'Connection: Upgrade, close'
 
 const part = (opcode: number, text = ''): string => frame(opcode, text, { isLast: false })
 const close = (code: number, reason = ''): string => frame(CLOSE, String.fromCharCode(code >> 8, code & 255) + reason)
 const BYE = close(1000)
 
-/** No status at all: the server closes without a word. */
+/** No status: the server closes without an answer. */
 type HandshakeRow = readonly [name: string, send: string, status: number | readonly (number | string)[], match?: RegExp]
 
 /** Section 4.2.1, by its steps. */
@@ -88,7 +88,7 @@ const tooMuch = fails(1008)
 const tooLarge = fails(1009)
 
 const frames: readonly FrameRow[] = [
-  // Sound frames, so that a corpus which refuses everything fails.
+  // Valid frames, so that a server that refuses everything fails.
   ['a text and a binary message', frame(TEXT, 'Hello') + frame(BINARY, '\xff\0') + BYE, ['text Hello', 'binary \xff\0', 'close 1000']],
   ['an empty message', frame(TEXT) + BYE, ['text ', 'close 1000']],
   ['a ping between two fragments', part(TEXT, 'Hel') + frame(PING, 'there?') + frame(CONTINUATION, 'lo') + BYE, ['pong there?', 'text Hello', 'close 1000']],
@@ -144,14 +144,14 @@ const frames: readonly FrameRow[] = [
   noText('a character broken by its fragments', part(TEXT, '\xe2\x82') + frame(CONTINUATION, '\xff'))
 ]
 
-/** Each row twice: behind the handshake in the same segment, and after its answer. */
+/** Each row twice: in the same segment as the handshake, and after its answer. */
 export const websocketAttacks: readonly Attack[] = [
   ...handshakes.map(([name, send, status, match]) => ({ name: `a handshake: ${name}`, parts: [send], answers: [status].flat().map(String), ...(match && { match }) })),
   ...frames.flatMap(([name, send, answers]) => [
     { name, parts: [handshake(), send], answers: ['101', ...answers] },
     { name: `${name}, right behind the handshake`, parts: [handshake() + send], answers: ['101', ...answers] }
   ]),
-  // A window that was never agreed on cannot be filled: no compression bomb.
+  // Compression was not negotiated, so a compression bomb is refused.
   {
     name: 'a compressed frame after an offer of permessage-deflate',
     parts: [handshake({ others: 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits' }), frame(TEXT, '\xf2\x48\xcd\xc9\xc9\x07\x00', { rsv: RSV1 })],

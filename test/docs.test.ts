@@ -1,4 +1,4 @@
-/** Every service and every setting is listed, documented and published everywhere, as it is. */
+/** The documentation, the image and compose.yaml list every service and every setting correctly. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { documents } from '../scripts/tables.ts'
@@ -52,7 +52,7 @@ t.test('every port is exposed by the image and published by compose.yaml', async
   }
 })
 
-t.test('the tables of the documentation are those of the code', async (t) => {
+t.test('the tables of the documentation match the code', async (t) => {
   for (const { file, before, after } of await documents()) t.equal(before, after, `${file}: \`npx tsx scripts/tables.ts\` writes its table`)
 })
 
@@ -68,6 +68,6 @@ t.test('every link in the documentation leads to a file, and to a heading in it'
   }
 })
 
-t.test('every default, written out as a variable, is taken', async (t) => {
+t.test('every default is valid as a variable', async (t) => {
   t.doesNotThrow(() => loadConfig({ ...Object.fromEntries(Object.entries(settings).map(([name, { default: value }]) => [name, String(value)])), ...FREE_PORTS }))
 })

@@ -1,4 +1,4 @@
-/** Ending: a drain that is seen before it is felt, signals at any moment. */
+/** Shutdown: DRAIN_DELAY_MS, and signals at any moment. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
@@ -10,10 +10,10 @@ import { ask as askWebSocket, connect as connectWebSocket } from '../src/clients
 import { connect, FREE_PORTS, launch, readAll, serverFor, TIMEOUT_MS, until, serve } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
-// Tests that are buffered wait more than they work: beside the others.
+// Buffered tests mostly wait, so they run beside the others.
 t.jobs = 2
 
-t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and says `Connection: close`; then its listeners close', async (t) => {
+t.test('for DRAIN_DELAY_MS it is unready but still accepts and serves, with `Connection: close`; then its listeners close', async (t) => {
   const { app, target } = await serverFor(t, { DRAIN_MS: '30000', DRAIN_DELAY_MS: '1500' })
   const socket = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
   const closed = once(socket, 'close')
@@ -38,7 +38,7 @@ t.test('for DRAIN_DELAY_MS it is unready and serves and accepts as before, and s
   await t.rejects(ask(target('echo'), options), { code: 'ECONNREFUSED' })
 })
 
-t.test('a delay longer than what Fastify gives a plugin by default passes', { buffered: true }, async (t) => {
+t.test('a delay longer than Fastify\'s default plugin timeout works', { buffered: true }, async (t) => {
   const { app } = await serverFor(t, { DRAIN_MS: '20000', DRAIN_DELAY_MS: '10500' })
   const started = performance.now()
   await app.close()
@@ -54,7 +54,7 @@ t.test('the delay is part of DRAIN_MS', async (t) => {
   socket.destroy()
 })
 
-t.test('an answer that was under way when the drain began says `Connection: close`', async (t) => {
+t.test('an answer in progress when the drain begins has `Connection: close`', async (t) => {
   const { app, target } = await serverFor(t, { DRAIN_MS: '20000' })
   const accepted = once(app.server, 'connection') as Promise<[Socket]>
   const socket = await connect(target('http'))
@@ -69,10 +69,10 @@ t.test('an answer that was under way when the drain began says `Connection: clos
   await closing
 })
 
-/** The entry tells when its first line runs, which listens for SIGTERM, then for SIGINT: before that, Node.js itself still loads. */
+/** Reports when cli.ts has installed its signal handlers: before that, Node.js itself is still loading. */
 const TELLS = `--import=data:text/javascript,${encodeURIComponent('process.on("newListener", (name) => { if (name === "SIGINT" && new Error().stack.includes("/dist/cli.js")) process.stderr.write("begins") })')}`
 
-/** Starts the program, sends the signal after so many milliseconds, and resolves to how it ended. */
+/** Starts the program, sends the signal after `ms` milliseconds, and resolves to the exit code and signal. */
 async function endAfter (ms: number, signal: NodeJS.Signals): Promise<{ code: number | null, killedBy: string | null }> {
   const child = launch(['serve'], FREE_PORTS, { node: [TELLS] })
   child.stdout?.resume()
@@ -93,7 +93,7 @@ t.test('SIGTERM and SIGINT at any moment of the start end it with 0', async (t) 
   }
 })
 
-t.test('a fault of the process itself ends it at once: a handler in JavaScript would take it again and again', async (t) => {
+t.test('a fault of the process itself, such as SIGSEGV, ends it at once', async (t) => {
   const { child } = await serve(t)
   child.kill('SIGSEGV')
   const [, killedBy] = await once(child, 'exit')

@@ -1,4 +1,4 @@
-/** Faults: clients that reset or vanish, a process that is stopped, short of descriptors, failing or told to end, and datagrams that answer each other. */
+/** Faults: clients that reset or vanish, a stopped process, a lack of descriptors, uncaught errors, signals, and datagram loops. */
 import { spawn, spawnSync } from 'node:child_process'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -23,13 +23,13 @@ const MIB = 1_048_576
 const options = { timeoutMs: TIMEOUT_MS }
 
 const HALF_REQUEST = 'POST /api/lab/wait HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 1000\r\nContent-Type: application/json\r\n\r\n{'
-/** Of 4 MiB: more than the buffers of both kernels take. */
+/** Requests with 4 MiB of answers: more than the buffers of both kernels hold. */
 const LARGE_ANSWERS = 'GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(60)
 /** The first five bytes of "Hello" in one masked frame (RFC 6455, section 5.7). */
 const HALF_FRAME = Buffer.from('818537fa21', 'hex')
 
 const write = (socket: Socket, data: Uint8Array | string) => new Promise((resolve) => { socket.write(data, resolve) })
-/** Buffered tests run side by side: they mostly wait. Each needs an options object of its own, because tap stores the test in it. */
+/** Buffered tests mostly wait, so they run side by side. Each needs its own options object, because tap stores the test in it. */
 t.jobs = 4
 
 const isError = ({ level }: { level?: unknown }) => Number(level) >= 50
@@ -57,7 +57,7 @@ t.test('an RST', async (t) => {
       release()
       await answersAll(t, target, 'after the RST')
 
-      const malformed = Buffer.from([0xa2, 0x00]) // RSV2, which nobody agreed on
+      const malformed = Buffer.from([0xa2, 0x00]) // RSV2, which was not negotiated
       for (const isTogether of [true, false]) {
         const socket = await connect(target('http'))
         const answered = readAll(socket)
@@ -117,7 +117,7 @@ t.test('an RST', async (t) => {
       await step(socket)
       socket.resetAndDestroy()
       await until(() => http.open === 0, `the connection is forgotten ${when}`)
-      // Within a body Node's parser is asked first, and misses the rest of it.
+      // Within a body, Node.js's parser reports the missing rest first.
       t.match(log.at(-1), { msg: 'connection closed', reason: /^reset by client$|^HPE_INVALID_EOF_STATE$/ })
       await answersAll(t, target, `after an RST ${when}`)
     }
@@ -131,7 +131,7 @@ t.test('an RST', async (t) => {
       'right behind the client\'s close frame': (socket) => write(rawSocket(socket), Buffer.from([0x88, 0x80, 1, 2, 3, 4])),
       'in place of the client\'s answer to a close frame': async (socket) => {
         const raw = rawSocket(socket)
-        // Whatever the client library would do: it gets to see nothing more.
+        // The client library must not see the close frame and answer it.
         raw.removeAllListeners('data')
         raw.write(Buffer.from([0xa2, 0x80, 1, 2, 3, 4]))
         const [frame] = await once(raw, 'data') as [Buffer]
@@ -174,19 +174,19 @@ t.test('an RST', async (t) => {
   })
 })
 
-/** A client's process is stopped: its kernel still acknowledges, and nothing else comes from it, no FIN and no RST. */
+/** Stops a client's process: its kernel still acknowledges, but sends neither FIN nor RST. */
 const stopped: Way = { prefix: [], host: '127.0.0.1', vanish: (child) => { child.kill('SIGSTOP') }, restore: () => {} }
 
 t.test('a client that stands still without a FIN or an RST', { buffered: true }, (t) => vanishes(t, stopped))
 
-t.test('a server that is stopped for longer than its limits and goes on loses nobody, answers everything, and drains', { buffered: true, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+t.test('a server that is stopped for longer than its limits and then continued loses nobody, answers everything, and drains', { buffered: true, skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
   const PAUSE_MS = 6000
   const { child, lines, target } = await serve(t, { TCP_IDLE_MS: '5000', WS_PING_MS: '2500' })
   const at = { ...target('http'), path: '/ws/echo' }
   let ended = 0
   const hasEnded = () => { ended++ }
 
-  // Senders: each says something every half second, before the pause, throughout it, and afterwards.
+  // Each sender says something every half second: before, during and after the pause.
   const webSockets = await Promise.all([1, 2, 3].map(() => connectWebSocket(at, options)))
   const sockets = await Promise.all([1, 2, 3].map(() => connect(target('echo'))))
   const udp = createSocket('udp4')
@@ -206,7 +206,7 @@ t.test('a server that is stopped for longer than its limits and goes on loses no
   }
   const timers = [
     setInterval(say, 500),
-    // As many as one address may send at once.
+    // As many as one address may send.
     setInterval(() => { udp.send('x', target('udp-echo').port, '127.0.0.1'); sent++ }, 1000)
   ]
   t.teardown(() => {
@@ -215,10 +215,10 @@ t.test('a server that is stopped for longer than its limits and goes on loses no
   })
   say()
 
-  // These two do what is asked of them in time, but the server is stopped meanwhile.
+  // These two clients answer in time, but the server is stopped meanwhile.
   const slow = await connectWebSocket(at, options)
   slow.on('close', hasEnded)
-  // The library's own answer may still reach the server before the pause: this one's may not.
+  // The library's own pong might reach the server before the pause, so it is sent by hand.
   ;(slow as unknown as { _autoPong: boolean })._autoPong = false
   const late = await connect(target('echo'))
   late.on('close', hasEnded)
@@ -229,7 +229,7 @@ t.test('a server that is stopped for longer than its limits and goes on loses no
   late.on('data', () => { answered++ })
   sent++
   const before = await settled(() => answered)
-  // The pause itself: there is no event to wait for.
+  // A real pause: there is no event to wait for.
   await delay(PAUSE_MS)
   t.equal(answered, before, 'it was stopped')
   ;(slow as unknown as { _autoPong: boolean })._autoPong = true
@@ -250,7 +250,7 @@ t.test('a server that is stopped for longer than its limits and goes on loses no
   t.same(lines.filter(({ reason }) => /_MS$/.test(String(reason))), [], 'no limit of time was crossed')
 })
 
-t.test('an error that nobody caught', { buffered: true }, async (t) => {
+t.test('an uncaught error', { buffered: true }, async (t) => {
   const faults = { 'a throw': 'throw new Error("boom")', 'a rejected promise': 'Promise.reject(new Error("boom"))' }
   for (const [name, fault] of Object.entries(faults)) {
     await t.test(`${name} is logged with its stack, and ends the process with 1 within DRAIN_MS`, async (t) => {
@@ -274,7 +274,7 @@ t.test('an error that nobody caught', { buffered: true }, async (t) => {
 t.test('without descriptors', { buffered: true }, async (t) => {
   const CLIENTS = 60
 
-  await t.test('clients are dropped, and served again once there are some', { skip: without('prlimit') }, async (t) => {
+  await t.test('clients are dropped, and served again once descriptors are free', { skip: without('prlimit') }, async (t) => {
     const { pid, lines, target } = await serve(t)
     const limitFiles = (count: number) => t.equal(spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`]).status, 0)
     const old = await connect(target('echo'))
@@ -288,15 +288,15 @@ t.test('without descriptors', { buffered: true }, async (t) => {
     t.equal(String(await sendDatagram(target('udp-echo'), Buffer.from('x'), options)), 'x')
     await until(() => lines.some(({ level, msg }) => level === 50 && /^out of file descriptors/.test(String(msg))), 'the log says so')
     limitFiles(1024)
-    await until(() => lines.some(({ msg }) => msg === 'there are file descriptors again'), 'and when there are some again')
-    await answersAll(t, target, 'once there are descriptors again')
+    await until(() => lines.some(({ msg }) => msg === 'file descriptors are free again'), 'and when some are free again')
+    await answersAll(t, target, 'once descriptors are free again')
     const { body } = await get(target('http'), '/metrics', TIMEOUT_MS)
     t.match(body, /^oneloop_limits_crossed_total\{service="process",limit="descriptors"\} [1-9]/m)
     closeAll([...sockets, old])
   })
 
-  await t.test('it starts, drops whom it has no place for, and serves on', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
-    // Fewer, and Node.js cannot read the program's own files, which it does many at a time.
+  await t.test('it starts, drops clients for which it has no descriptor, and serves on', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
+    // With fewer, Node.js cannot load the program's files, many of which it opens at once.
     const { child, lines, target } = await serve(t, { TCP_MAX_PER_ADDRESS: '256' }, { before: 'ulimit -n 200' })
     const lowered = lines.find(({ msg }) => /connection limits lowered/.test(String(msg)))
     t.match(lowered, { level: 40, HTTP_MAX_CONNECTIONS: Number, WS_MAX_CONNECTIONS: Number, TCP_MAX_CONNECTIONS: Number, descriptors: 200 })
@@ -311,18 +311,18 @@ t.test('without descriptors', { buffered: true }, async (t) => {
     t.equal(lines.at(-1)?.msg, 'stopped')
   })
 
-  await t.test('limits that were set and do not fit stop the start, and so do too few to load the program', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
+  await t.test('the start fails if limits that were set do not fit, or if descriptors are too few to load the program', { skip: process.platform === 'win32' && 'without ulimit' }, async (t) => {
     const set = await run(['serve'], { env: { ...FREE_PORTS, WS_MAX_CONNECTIONS: '500' }, before: 'ulimit -n 256' })
     t.equal(set.code, 1)
     t.match(set.stderr, /^oneloop: cannot start:\n {2}HTTP_MAX_CONNECTIONS=500, WS_MAX_CONNECTIONS=500, .*: this process may have 256 file descriptors open, .*ulimit -n\n$/)
-    // Node.js 20 cannot even load the program with these; later versions open its files one after the other.
+    // Node.js 20 cannot load the program with so few; later versions open its files one after another.
     const few = await run(['serve'], { env: FREE_PORTS, before: 'ulimit -n 40' })
     t.equal(few.code, 1)
     t.match(few.stderr, /^oneloop: (too few file descriptors to load the program: allow at least 256 with ulimit -n|cannot start:\n[^\n]*may have 40 file descriptors[^\n]*ulimit -n)\n$/)
   })
 })
 
-t.test('a log whose reader has gone stops nothing', { buffered: true }, async (t) => {
+t.test('the server serves on when the reader of its log has gone', { buffered: true }, async (t) => {
   const { child, target } = await serve(t, { LOG_LEVEL: 'debug' })
   child.stdout?.destroy()
   await answersAll(t, target, 'with nobody to write to')
@@ -332,18 +332,18 @@ t.test('a log whose reader has gone stops nothing', { buffered: true }, async (t
   t.equal(code, 0)
 })
 
-t.test('a log that nobody reads holds up nobody, and of its lines so much is kept and no more', { buffered: true }, async (t) => {
+t.test('a log that nobody reads holds up nobody, and a bounded part of it is kept', { buffered: true }, async (t) => {
   const { child, lines, target } = await serve(t, { ...TALKATIVE, UDP_RATE: '1000000', UDP_BURST: '1000000', UDP_TOTAL_RATE: '1000000' })
   child.stdout?.pause()
   const { port } = target('listener')
   const sender = createSocket('udp4')
   t.teardown(() => { sender.close() })
-  // Each makes a line of a kilobyte: every byte is escaped.
+  // Each datagram makes a log line of a kilobyte: every byte is escaped.
   const message = Buffer.alloc(160, 1)
   const SENT = 16_000
   for (let sent = 0; sent < SENT; sent += 50) {
     for (let i = 0; i < 50; i++) sender.send(message, port, '127.0.0.1')
-    // It answers in order: what was sent before is in the log, or dropped.
+    // Once this is answered, earlier datagrams are in the log or dropped.
     if (sent % 1000 === 0) await answersAll(t, target, 'meanwhile')
     else await delay(2)
   }
@@ -354,8 +354,8 @@ t.test('a log that nobody reads holds up nobody, and of its lines so much is kep
   t.ok(bytes > 2 * MIB && bytes < 8 * MIB, `${kept} lines of ${bytes} bytes`)
 })
 
-t.test('lines that come while others are being written are written, too', { buffered: true }, async (t) => {
-  // More than a pipe holds: the write is under way until somebody reads. Standard error says when the last line has been given up for writing.
+t.test('lines that come during a write are written too', { buffered: true }, async (t) => {
+  // More than a pipe holds, so the write lasts until somebody reads. Standard error says when the last line was passed to the log.
   const script = (end: string) => `
     const { createLogger } = await import('./dist/log/logger.js')
     const log = createLogger('info', false)
@@ -384,7 +384,7 @@ t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', { b
     if (data !== undefined) socket.write(data)
     return socket
   }
-  // Half of everything.
+  // An unfinished request, frame or message of each kind.
   await talk('http', 'GET / HTTP/1.1\r\nHost: one')
   await talk('http', HALF_REQUEST)
   await talk('http', handshake('/ws/echo').slice(0, 60))
@@ -431,7 +431,7 @@ t.test('SIGTERM in the middle of everything ends it with 0 within DRAIN_MS', { b
   t.same(lines.filter(isError), [], 'nothing is logged as an error')
 })
 
-/** A UDP socket on this machine, on a port of its own choice or on `port`; undefined where that port may not be had. */
+/** Binds a UDP socket to `port`, or to a free one; undefined if the port cannot be bound. */
 async function bindUdp (t: Test, port = 0): Promise<UdpSocket | undefined> {
   const socket = createSocket('udp4')
   socket.bind(port, '127.0.0.1')
@@ -443,17 +443,17 @@ async function bindUdp (t: Test, port = 0): Promise<UdpSocket | undefined> {
 t.test('datagrams', { buffered: true }, async (t) => {
   const BURST = 20
 
-  await t.test('an echo service elsewhere and ours do not answer each other for ever', async (t) => {
+  await t.test('between another echo service and ours do not loop for ever', async (t) => {
     const server = await serverFor(t, { UDP_RATE: '1', UDP_BURST: String(BURST) })
     const echo = server.endpoint('udp-echo')
-    // As inetd's does: whatever comes goes back.
+    // Like inetd's echo service, it sends everything back.
     const foreign = await bindUdp(t) as UdpSocket
     let heard = 0
     let bytes = 0
     foreign.on('message', (message, { port, address }) => {
       heard++
       bytes += message.length
-      // A loop that does not die fails below: it need not run on till then.
+      // Stops an endless loop early; the assertions below then fail.
       if (heard <= 10 * BURST) foreign.send(message, port, address)
     })
     foreign.send('Hello', server.target('udp-echo').port, '127.0.0.1')
@@ -464,9 +464,9 @@ t.test('datagrams', { buffered: true }, async (t) => {
     t.equal(echo.refused, 1)
   })
 
-  await t.test('nor do two of ours', { skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
+  await t.test('between two of our echo services do not loop for ever', { skip: process.platform === 'win32' && 'without SIGSTOP' }, async (t) => {
     const first = await serve(t, { UDP_RATE: '1', UDP_BURST: String(BURST) })
-    // While it stands still it is sent a datagram from the port that the second one then takes.
+    // While the first server is stopped, it gets a datagram from the port that the second one then takes.
     first.child.kill('SIGSTOP')
     const spoofed = createSocket('udp4')
     spoofed.bind(0, '127.0.0.1')
@@ -479,7 +479,7 @@ t.test('datagrams', { buffered: true }, async (t) => {
     const echo = second.endpoint('udp-echo')
     first.child.kill('SIGCONT')
     await until(() => echo.total > 0, 'the first one answers')
-    // A loop that does not die fails below: it need not run on till then.
+    // Stops an endless loop early; the assertions below then fail.
     second.app.feed.subscribe(() => { if (echo.total > 10 * BURST) first.child.kill('SIGKILL') })
     await settled(() => echo.total)
     t.ok(echo.total <= BURST, `it died after ${echo.total} answers`)
@@ -504,7 +504,7 @@ t.test('datagrams', { buffered: true }, async (t) => {
     t.equal(answers, 0)
   })
 
-  await t.test('get one answer at most, and none that is larger', async (t) => {
+  await t.test('get at most one answer, and no larger one', async (t) => {
     const { target, endpoint } = await serverFor(t, { UDP_BURST: '100' })
     const socket = await bindUdp(t) as UdpSocket
     const sizes = [0, 1, 2, 512, 1471, 1472, 1473, 9000, 65_507]

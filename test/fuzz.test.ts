@@ -1,4 +1,4 @@
-/** Every parser of ours, fed with anything: it gives what it promises, or the one error that it promises. `npm run fuzz` feeds it more. */
+/** Fuzz tests: for any input, every parser returns a valid result or its one documented error. `npm run fuzz` runs more of them. */
 import { BlockList, isIPv6 } from 'node:net'
 import { CommanderError } from 'commander'
 import fc from 'fast-check'
@@ -17,7 +17,7 @@ import { settings } from '../src/config/settings.ts'
 import { StartError } from '../src/config/start-error.ts'
 import { serverFor } from './support.ts'
 
-/** In the suite always the same; the longer run begins anew each time, and fast-check names the seed of what it finds. */
+/** The suite uses a fixed seed. The longer run uses a new one each time, and fast-check names it with a failure. */
 const { FUZZ_RUNS } = process.env
 fc.configureGlobal(FUZZ_RUNS === undefined ? { seed: 4, numRuns: 500 } : { numRuns: Number(FUZZ_RUNS) })
 
@@ -38,7 +38,7 @@ t.test('settings: a Config within its ranges, or a ConfigError that names the va
       return error instanceof ConfigError && error.problems.length > 0 && error.problems.every((problem) => /^[A-Z_]+/.exec(problem)?.[0] as string in settings)
     }
   }))
-  // Nothing that a key was named has reached another object.
+  // No key has polluted a prototype.
   t.equal(Object.keys(Object.prototype).length, 0)
 })
 
@@ -63,7 +63,7 @@ t.test('addresses of a command line: a host and a port, or a RangeError', async 
 t.test('networks: every address of a /64 and no other', async () => {
   const group = fc.integer({ min: 0, max: 0xffff }).map((value) => value.toString(16))
   const address = fc.array(fc.oneof(group, fc.constant('0')), { minLength: 8, maxLength: 8 })
-  /** As a system writes it: the longest run of zeros as `::`. */
+  /** Formats an address as a system does, with the longest run of zeros as `::`. */
   const written = (groups: readonly string[]) => new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
   fc.assert(fc.property(address, address, (one, other) => {
     const list = new BlockList()
@@ -85,7 +85,7 @@ t.test('sizes: whole bytes, or a RangeError', async () => {
   fc.assert(fc.property(fc.nat({ max: 2 ** 40 }), (bytes) => Math.abs(parseBytes(formatBytes(bytes).replace('bytes', '')) - bytes) <= bytes * 0.05))
 })
 
-t.test('arguments of a client: taken, or a usage error', async () => {
+t.test('arguments of a client: accepted, or a usage error', async () => {
   const argument = fc.oneof(text, fc.constantFrom('--timeout', '--json', '--timeout=1', '--', '-', '--help', '127.0.0.1:1'))
   await fc.assert(fc.asyncProperty(fc.array(argument, { maxLength: 5 }), async (args) => {
     const command = clientCommand('echo', '', '').exitOverride().configureOutput({ writeOut () {}, writeErr () {} })
@@ -99,7 +99,7 @@ t.test('arguments of a client: taken, or a usage error', async () => {
   }))
 })
 
-t.test('requests to the feed: a request within its bounds, or what is wrong with it, in few words', async () => {
+t.test('requests to the feed: a request within its bounds, or a short message that says what is wrong', async () => {
   const request = fc.record({
     transports: fc.oneof(fc.array(fc.constantFrom('http', 'websocket', 'tcp', 'udp', 'x'), { maxLength: 6 }), fc.jsonValue()),
     service: fc.oneof(text, fc.jsonValue()),
@@ -114,7 +114,7 @@ t.test('requests to the feed: a request within its bounds, or what is wrong with
   }))
 })
 
-t.test('origins: no name but an own or an allowed one', async () => {
+t.test('origins: only the server\'s own and the allowed names', async () => {
   const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6().map((address) => `[${address}]`), fc.constantFrom('localhost', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.1@evil.example', 'evil.example#localhost'), text)
   fc.assert(fc.property(host, fc.oneof(host, fc.constant(undefined)), fc.constantFrom('same-origin', 'cross-site', undefined), (name, at, site) => {
     const origin = `http://${name}`
@@ -123,7 +123,7 @@ t.test('origins: no name but an own or an allowed one', async () => {
   }))
 })
 
-t.test('a stranger\'s text: no control character, no more than its length', async () => {
+t.test('text from clients: no control characters, and no more than the maximum length', async () => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 1000, size: 'max' }), fc.nat({ max: 300 }), (text, length) => {
     const safe = printable(text, length)
     // eslint-disable-next-line no-control-regex -- finding control characters is the point
@@ -131,7 +131,7 @@ t.test('a stranger\'s text: no control character, no more than its length', asyn
   }))
 })
 
-t.test('a bucket gives in no time more than its burst and its rate', async () => {
+t.test('a bucket never gives more than its burst and its rate', async () => {
   const setting = fc.record({ perSecond: fc.integer({ min: 1, max: 1000 }), burst: fc.integer({ min: 1, max: 100 }) })
   fc.assert(fc.property(setting, fc.array(fc.nat({ max: 100 }), { maxLength: 200, size: 'max' }), (setting, gaps) => {
     const bucket = new Bucket(setting, 0)
@@ -148,7 +148,7 @@ t.test('a bucket gives in no time more than its burst and its rate', async () =>
 /** HTTP's port, TCP's seven and UDP's two, on three addresses. */
 const SOCKETS = 10 * 3
 
-t.test('connection limits fit into any number of descriptors, or the start is refused', async () => {
+t.test('connection limits fit into any number of descriptors, or the start fails', async () => {
   const cap = fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined })
   fc.assert(fc.property(fc.integer({ min: 1, max: 200_000 }), fc.integer({ min: 10, max: 100 }), fc.record({ HTTP_MAX_CONNECTIONS: cap, WS_MAX_CONNECTIONS: cap, TCP_MAX_CONNECTIONS: cap }), (limit, open, caps) => {
     const config = loadConfig(Object.fromEntries(Object.entries(caps).map(([name, value]) => [name, value?.toString()])))
@@ -163,7 +163,7 @@ t.test('connection limits fit into any number of descriptors, or the start is re
   }))
 })
 
-t.test('URLs, queries and Host headers of HTTP: an answer that is none of the server\'s failing', async (t) => {
+t.test('URLs, queries and Host headers of HTTP: never an internal error', async (t) => {
   const { app, log } = await serverFor(t)
   const path = fc.constantFrom('/', '/api/services', '/api/lab/run', '/assets/', '/assets/..%2f', '/ws/echo', '/nothing', '/%', '/%ff')
   const query = fc.oneof(text.map(encodeURIComponent), fc.webQueryParameters(), fc.constantFrom('service=echo&port=1', 'service=__proto__', 'service[]=echo', 'port=1e9', '__proto__[x]=1', '%', '&&&='))

@@ -1,4 +1,4 @@
-/** Something of everything that `/metrics` counts: clients served, refused, broken, and limits crossed. */
+/** Causes one of everything that `/metrics` counts: served, refused and broken clients, and crossed limits. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { get } from '../src/clients/http.ts'

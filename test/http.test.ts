@@ -1,4 +1,4 @@
-/** What every HTTP answer has, however it is sent; and that what is made late is made all the same. */
+/** HTTP: headers of every kind of answer, the cached page, the lazy logger, and pipelining. */
 import { once } from 'node:events'
 import { createServer, request, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -22,7 +22,7 @@ function parse (answer: Buffer) {
   return { status: Number(status.split(' ')[1]), headers, names: lines.map((line) => line.split(':', 1)[0]?.toLowerCase() ?? ''), body: rest.join('\r\n\r\n') }
 }
 
-t.test('every answer has the headers that helmet itself sets, once each: pages, errors, refusals, failed upgrades, and what never became a request', async (t) => {
+t.test('every answer has the headers of helmet, once each: pages, errors, refusals, failed upgrades and broken requests', async (t) => {
   const reference = createServer((request, response) => helmet(HELMET)(request, response, () => response.end()))
   reference.listen(0, '127.0.0.1')
   t.teardown(() => reference.close())
@@ -54,7 +54,7 @@ t.test('every answer has the headers that helmet itself sets, once each: pages, 
   }, 'the address has used up its requests')
 })
 
-t.test('the page is made for the name that a visitor came by, and made again', async (t) => {
+t.test('the page is rendered for the visitor\'s Host, and rendered again when it is no longer fresh', async (t) => {
   const { app, endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
   const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
   t.match(await page('one.example'), 'one.example')
@@ -66,7 +66,7 @@ t.test('the page is made for the name that a visitor came by, and made again', a
   await until(async () => (await page('two.example')).includes('4,711'), 'it shows what has changed')
 })
 
-t.test('pipelined answers are in order, and each is accounted for', async (t) => {
+t.test('pipelined answers are in order, and each is counted', async (t) => {
   const { log, target, endpoint, events } = await serverFor(t, { HTTP_MAX_REQUESTS: '3' })
   const socket = await connect(target('http'))
   socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /api/services HTTP/1.1\r\nHost: a\r\n\r\nHEAD /readyz HTTP/1.1\r\nHost: a\r\n\r\n')
@@ -81,7 +81,7 @@ t.test('pipelined answers are in order, and each is accounted for', async (t) =>
   ])
 })
 
-t.test('the logger of a request is made with its first line, once, and is a whole logger', async (t) => {
+t.test('the logger of a request is created once, with its first line, and has all methods', async (t) => {
   const lines: LogLine[] = []
   const real = pino({ level: 'trace' }, { write: (line: string) => { lines.push(JSON.parse(line) as LogLine) } })
   let made = 0
@@ -103,7 +103,7 @@ t.test('the logger of a request is made with its first line, once, and is a whol
   t.match(lines[6], { more: 1 })
 })
 
-t.test('the log admits so many lines about an address, and the next one tells how many were left out', (t) => {
+t.test('the log limits the lines about an address, and the next one tells how many were left out', (t) => {
   const lines: LogLine[] = []
   const log = new SampledLog(pino({}, { write: (line: string) => { lines.push(JSON.parse(line) as LogLine) } }), new Rates({ perSecond: 1e-9, burst: 1 }, 10))
   t.same([1, 2, 3].map(() => log.admits('127.0.0.1')), [true, false, false])
@@ -114,7 +114,7 @@ t.test('the log admits so many lines about an address, and the next one tells ho
   t.end()
 })
 
-t.test('the log has no work with lines below its level', (t) => {
+t.test('lines below the log level cost no work', (t) => {
   for (const [level, isTold] of [['trace', true], ['debug', true], ['info', true], ['warn', false], ['error', false], ['fatal', false], ['silent', false]] as const) {
     let taken = 0
     const log = new SampledLog(pino({ level }), { take () { taken++; return true } } as unknown as Rates)
@@ -129,7 +129,7 @@ t.test('HTTP', async (t) => {
   const { app, target, endpoint } = await serverFor(t)
   const html = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 
-  await t.test('a browser that has a file already is told so, whichever way it names it', async (t) => {
+  await t.test('If-None-Match gets 304 in every form', async (t) => {
     const etag = String((await app.inject('/assets/page.js')).headers.etag)
     const status = async (tags: string) => (await app.inject({ url: '/assets/page.js', headers: { 'if-none-match': tags } })).statusCode
     for (const tags of [etag, `W/${etag}`, '*', `"a", ${etag}`, `"a,b",W/"c",W/${etag}`]) t.equal(await status(tags), 304, tags)
@@ -144,7 +144,7 @@ t.test('HTTP', async (t) => {
     t.match(body, `printf %s &#39;Hello, world&#39; | nc -N 127.0.0.1 ${endpoint('echo').port}`)
     t.match(body, `nc -N 127.0.0.1 ${endpoint('time').port} &lt;/dev/null`)
     t.notMatch(body, /<script(?! type="module" src="assets\/page\.js"><\/script>)|<style|style="|\son\w+="/, 'nothing inline')
-    // A proxy may serve the page under a path of its own.
+    // A proxy may serve the page under a path prefix.
     t.notMatch(body, /(?:href|src|action)="\//, 'nothing starts at the root')
     t.match(body, '<div id="limit-UDP_RATE" data-value="10 per second">')
   })
@@ -158,7 +158,7 @@ t.test('HTTP', async (t) => {
     }
   })
 
-  await t.test('404 and 405 come as JSON or as HTML, as the client accepts', async (t) => {
+  await t.test('404 and 405 are JSON or HTML by the Accept header', async (t) => {
     const missing = await app.inject('/nothing?at=all')
     t.equal(missing.statusCode, 404)
     t.same(missing.json(), { statusCode: 404, error: 'Not Found', code: 'ERR_NOT_FOUND', message: 'There is nothing at /nothing' })
@@ -187,7 +187,7 @@ t.test('HTTP', async (t) => {
     t.match(rows.find(({ name }) => name === 'ws-echo'), { transport: 'websocket', path: '/ws/echo', port: endpoint('http').port })
   })
 
-  await t.test('where it listens on all addresses, the lines to paste have the visitor\'s own name for it, if that is a name', async (t) => {
+  await t.test('if it listens on all addresses, the lines to paste have the visitor\'s name for it, if that is a valid name', async (t) => {
     const { app } = await serverFor(t, { HOST: '::' })
     const page = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
     t.match(await page('lab.example:5001'), /nc lab\.example \d+/)
@@ -197,11 +197,11 @@ t.test('HTTP', async (t) => {
 })
 
 t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_MS', async (t) => {
-  // Of the bench's limits on requests, so that no other ends it.
+  // With PROFILE=bench, so that no other limit ends it.
   const { target, endpoint, log } = await serverFor(t, { PROFILE: 'bench', HTTP_IDLE_MS: '300' })
   const socket = await connect(target('http'))
   socket.pause()
-  // Far more answers than the buffers hold.
+  // More answers than the buffers hold.
   socket.write('GET /assets/style.css HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(21_000))
   await until(() => endpoint('http').open === 1, 'it is in')
   await until(() => endpoint('http').open === 0, 'it is ended')
@@ -209,7 +209,7 @@ t.test('an HTTP client that does not read its answers is ended after HTTP_IDLE_M
   socket.destroy()
 })
 
-t.test('a request under way is logged with its connection', async (t) => {
+t.test('a request is logged with its connection and a bounded URL', async (t) => {
   const { target, log } = await serverFor(t)
   const sent = request({ ...target('http'), path: `/${'x'.repeat(1000)}\u007f`.replace('\u007f', '%1b') }).end()
   const [response] = await once(sent, 'response')
@@ -220,7 +220,7 @@ t.test('a request under way is logged with its connection', async (t) => {
   t.ok(String(line?.url).length <= 257, 'and bounded')
 })
 
-t.test('what comes behind a last request, while its answer is not out yet, is no request and no error', async (t) => {
+t.test('bytes after a last request, before its answer is sent, are neither a request nor an error', async (t) => {
   const { target, endpoint, log } = await serverFor(t)
   const socket = await connect(target('http'))
   socket.write('POST /api/lab/wait?ms=200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n')

@@ -1,4 +1,4 @@
-/** The lab behind the page: the feed, the loop, the lessons, Run it, and that it all stops when nobody watches. */
+/** The lab: the feed, the loop, the lessons and Run it; everything stops when nobody watches. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
@@ -21,7 +21,7 @@ import { connect, serverFor, settled, TIMEOUT_MS, until, type TestServer } from 
 
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** A viewer of `/ws/feed`, and all that it was told. */
+/** A viewer of `/ws/feed`, and everything it received. */
 async function viewer (t: Test, { target }: TestServer) {
   const events: FeedEvent[] = []
   const seen = { events, dropped: 0, errors: [] as string[], isGreeted: false, you: '' }
@@ -43,14 +43,14 @@ async function viewer (t: Test, { target }: TestServer) {
   const want = async (wish: FeedRequest | string) => {
     const pong = once(socket, 'pong')
     socket.send(typeof wish === 'string' ? wish : JSON.stringify(wish))
-    // Answered after the request was taken.
+    // The pong comes after the request was handled.
     socket.ping()
     await pong
   }
   return { ...seen, seen, socket, want }
 }
 
-/** A viewer of `/ws/loop`, and all that it was told. */
+/** A viewer of `/ws/loop`, and everything it received. */
 async function watcher (t: Test, { target }: Pick<TestServer, 'target'>) {
   const messages: LoopMessage[] = []
   const socket = await connectWebSocket({ ...target('http'), path: '/ws/loop' }, {
@@ -64,7 +64,7 @@ async function watcher (t: Test, { target }: Pick<TestServer, 'target'>) {
 
 interface Answer<T> { readonly status: number, readonly headers: Record<string, unknown>, readonly body: T & { code: string, message: string } }
 
-/** Over a real connection, which `inject` has none of. */
+/** Sends a POST over a real connection, which `inject` does not use. */
 async function post<T> ({ target }: Pick<TestServer, 'target'>, path: string, headers: Record<string, string> = {}): Promise<Answer<T>> {
   const sent = request({ ...target('http'), path, method: 'POST', headers, agent: false }).end()
   const [response] = await once(sent, 'response')
@@ -91,7 +91,7 @@ t.test('the feed tells a viewer of a connection from connect to close', async (t
   t.equal(new Set(life().map(({ connection }) => connection)).size, 1)
 })
 
-t.test('a viewer has only what it asks for, and the connection that it follows', async (t) => {
+t.test('a viewer gets only what it asks for, and the connection that it follows', async (t) => {
   const server = await serverFor(t)
   const { events, want } = await viewer(t, server)
   const followed = await connect(server.target('echo'))
@@ -126,7 +126,7 @@ t.test('a bad request to the feed gets an error that says what is wrong, and cha
   await until(() => seen.events.some(({ service }) => service === 'greeting'), 'it is told of everything, as before')
 })
 
-t.test('at most 250 events a batch, and what is left out is counted', async (t) => {
+t.test('a batch has at most 250 events, and the others are counted', async (t) => {
   const server = await serverFor(t, { PROFILE: 'bench' })
   const { seen, want } = await viewer(t, server)
   await want({ transports: ['udp'] })
@@ -135,7 +135,7 @@ t.test('at most 250 events a batch, and what is left out is counted', async (t) 
   await once(sender, 'connect')
   const total = server.endpoint('listener')
   let arrived = 0
-  // As many as the system keeps; on a busy machine they may come in two batches.
+  // As many as the system queues; on a busy machine they may come in two batches.
   for (let tries = 0; tries < 50 && seen.dropped === 0; tries++) {
     for (let i = 0; i < 2000; i++) sender.send('x')
     arrived = await settled(() => total.total)
@@ -145,7 +145,7 @@ t.test('at most 250 events a batch, and what is left out is counted', async (t) 
   t.ok(arrived > 250 && seen.dropped > 0, `${arrived} arrived, ${seen.dropped} were left out`)
   sender.close()
 
-  await t.test('and of the connection that is followed, another 250', async (t) => {
+  await t.test('a followed connection may add another 250', async (t) => {
     const socket = await connectWebSocket({ ...server.target('http'), path: '/ws/echo' }, options)
     await until(() => server.events.some(({ service }) => service === 'ws-echo'), 'the server has it')
     const { connection = 0 } = server.events.findLast(({ service }) => service === 'ws-echo') ?? {}
@@ -161,7 +161,7 @@ t.test('at most 250 events a batch, and what is left out is counted', async (t) 
 })
 
 t.test('the loop\'s own viewers and the probe do not appear in the feed, nor does the probe when it reconnects and when it leaves', async (t) => {
-  // The probe needs another connection for each of its requests.
+  // Makes the probe reconnect for each of its requests.
   const server = await serverFor(t, { HTTP_KEEP_ALIVE_MS: '1' })
   const feed = await viewer(t, server)
   const loop = await watcher(t, server)
@@ -169,7 +169,7 @@ t.test('the loop\'s own viewers and the probe do not appear in the feed, nor doe
   const services = feed.events.map(({ service }) => service)
   t.same(services.filter((service) => service.endsWith('echo')), [], 'neither its connections nor what goes over them')
   t.equal(feed.events.filter(({ service, type }) => service.startsWith('ws-') && ['send', 'receive'].includes(type)).length, 0)
-  // The upgrades of the viewers.
+  // The viewers' upgrades.
   t.ok(services.length < 20, `${services.length} events`)
   t.equal(server.log.filter(({ msg, url }) => msg === 'request' && url === '/healthz').length, 0, 'nor do its requests in the log')
   await feed.want({ transports: ['tcp', 'udp'] })
@@ -179,7 +179,7 @@ t.test('the loop\'s own viewers and the probe do not appear in the feed, nor doe
   t.same(feed.events, [])
 })
 
-t.test('the feed waits for the address of a connection that the probe makes, and not for ever', async (t) => {
+t.test('the feed waits for the address of a new connection of the probe, but not for ever', async (t) => {
   const feed = new Feed(() => {})
   const known = new Set<string>()
   const labPeers = { isConnecting: true, has: (peer: string) => known.has(peer) }
@@ -208,7 +208,7 @@ t.test('the feed waits for the address of a connection that the probe makes, and
   receiver.close()
 })
 
-t.test('/ws/loop tells of the process, the services, the loop and all four round trips', async (t) => {
+t.test('/ws/loop sends the process, the services, the loop and all four round trips', async (t) => {
   const server = await serverFor(t)
   const { messages, ticks, pings } = await watcher(t, server)
   await until(() => messages.length > 0, 'it greets')
@@ -235,7 +235,7 @@ t.test('the sampler sees every stall, whenever it begins', async (t) => {
   const stop = startSampler(({ max, p50, utilisation }) => {
     maxima.push(max)
     if (maxima.length > 1) t.ok(p50 >= 0 && max >= p50 && utilisation >= 0 && utilisation <= 1)
-    // Just after a sample: the next must tell of it.
+    // A stall just after a sample: the next sample must show it.
     if (maxima.length % 2 === 1) for (const end = performance.now() + 60; performance.now() < end;);
   })
   await until(() => maxima.length > 6, 'it samples')
@@ -243,7 +243,7 @@ t.test('the sampler sees every stall, whenever it begins', async (t) => {
   t.ok(maxima.filter((_max, index) => index % 2 === 1).every((max) => max > 40), maxima.join())
 })
 
-t.test('while nobody watches, nothing runs; what ran is stopped', async (t) => {
+t.test('nothing runs while nobody watches', async (t) => {
   const server = await serverFor(t)
   server.unsubscribe()
   const resources = () => process.getActiveResourcesInfo().filter((name) => ['Timeout', 'MessagePort', 'UDPWrap'].includes(name)).sort().join()
@@ -268,7 +268,7 @@ async function settledText (read: () => string): Promise<string> {
   return read()
 }
 
-t.test('a viewer who is gone at once starts no probe', async (t) => {
+t.test('a viewer that leaves at once starts no probe', async (t) => {
   const server = await serverFor(t)
   const { socket, messages } = await watcher(t, server)
   let hasThread = false
@@ -294,7 +294,7 @@ t.test('another site\'s page may not watch', async (t) => {
     t.equal(await status('https://evil.example'), path === '/ws/echo' ? 101 : 403, path)
     for (const host of [`127.0.0.1:${port}`, `[::1]:${port}`, `localhost:${port}`, hostname()]) t.equal(await status(`http://${host.toLowerCase()}`, host.toLowerCase()), 101, `${path} on ${host}`)
     t.equal(await status('https://lab.example'), 101, `${path}, an origin of ORIGINS`)
-    // A stranger's name that was pointed at this server: to the browser its page is of one origin with ours.
+    // DNS rebinding: another name points at this server, and to the browser its page has the same origin.
     t.equal(await status(`http://evil.example:${port}`, `evil.example:${port}`), path === '/ws/echo' ? 101 : 403, `${path}, DNS rebinding`)
   }
   const pageAt = async (host: string) => (await app.inject({ url: '/', headers: { host } })).body
@@ -304,7 +304,7 @@ t.test('another site\'s page may not watch', async (t) => {
   for (const host of ['lab.example', '127.0.0.1:5001', '[::1]:5001', 'localhost']) t.notMatch(await pageAt(host), 'ORIGINS=', host)
 })
 
-t.test('a lesson works without a viewer, though a service is full, and leaves nothing behind', async (t) => {
+t.test('a lesson works without a viewer, even if a service is full, and leaves nothing behind', async (t) => {
   const server = await serverFor(t, { TCP_MAX_CONNECTIONS: '1' })
   const holder = await connect(server.target('echo'))
   const began = performance.now()
@@ -315,7 +315,7 @@ t.test('a lesson works without a viewer, though a service is full, and leaves no
   holder.destroy()
 })
 
-/** Resolves once every protocol was pinged, and 20 ms later: rounds are 100 ms apart, and those of one round come together. */
+/** Resolves 20 ms after all protocols were pinged. The pings of a round come together, and the next round 100 ms later. */
 async function betweenPings ({ app }: TestServer): Promise<void> {
   let left = 4
   await new Promise<void>((resolve) => {
@@ -333,11 +333,11 @@ async function betweenPings ({ app }: TestServer): Promise<void> {
   await setTimeout(20)
 }
 
-t.test('a lane that ends between two pings is opened again at once', async (t) => {
+t.test('a lane that ends between two pings is reopened at once', async (t) => {
   const server = await serverFor(t)
   const first = await watcher(t, server)
   await until(() => first.pings().length > 8, 'the probe pings')
-  // A lesson keeps the probe, whoever else is cut off.
+  // A lesson keeps the probe running when viewers are cut off.
   post(server, '/api/lab/wait?ms=2000').catch(() => {})
   await until(() => first.messages.some(({ type }) => type === 'lesson-started'), 'it runs')
   await betweenPings(server)
@@ -365,7 +365,7 @@ t.test('lessons', async (t) => {
   const { messages } = await watcher(t, server)
   const teach = async (kind: string) => (await post<LessonResult>(server, `/api/lab/${kind}?ms=400`)).body
 
-  await t.test('Block makes every protocol wait, Wait and Worker make none', async (t) => {
+  await t.test('Block makes every protocol wait; Wait and Worker make none wait', async (t) => {
     const [block, wait, worker] = [await teach('block'), await teach('wait'), await teach('worker')]
     const waits = ({ waited }: LessonResult) => Object.values(waited) as number[]
     t.same(Object.keys(block.waited).sort(), ['http', 'tcp', 'udp', 'websocket'])
@@ -386,7 +386,7 @@ t.test('lessons', async (t) => {
     }
   })
 
-  await t.test('one at a time: another press is told when it will work', async (t) => {
+  await t.test('run one at a time: another request is told when to retry', async (t) => {
     const first = post<LessonResult>(server, '/api/lab/wait?ms=1500')
     await until(() => messages.at(-1)?.type === 'lesson-started' || messages.slice(-5).some(({ type }) => type === 'lesson-started'), 'the first runs')
     const refused = await post(server, '/api/lab/block')
@@ -395,7 +395,7 @@ t.test('lessons', async (t) => {
     t.equal((await post(server, '/api/lab/wait?ms=1')).status, 200)
   })
 
-  await t.test('of at most 2 s, asked for by our own page or by no page', async (t) => {
+  await t.test('last at most 2 s, and start only for the server\'s own page or no page', async (t) => {
     for (const ms of ['0', '2001', 'x', '-1', '1e9', '1.5']) t.equal((await post(server, `/api/lab/block?ms=${ms}`)).status, 400, ms)
     const { port } = server.target('http')
     for (const origin of ['http://evil.example', 'null', `https://127.0.0.1:${port + 1}`, `http://localhost:${port}`]) {
@@ -417,7 +417,7 @@ t.test('lessons', async (t) => {
   })
 })
 
-t.test('a fifth of any minute, and not more', async (t) => {
+t.test('lessons may take at most a fifth of any minute', async (t) => {
   const budget = new LessonBudget()
   const take = (at: number, ms: number, kind: 'block' | 'wait' | 'worker' = 'block') => {
     budget.begin(kind, ms, at)
@@ -439,7 +439,7 @@ t.test('a fifth of any minute, and not more', async (t) => {
   t.match(refusal(60_000, 2001 - 1), { statusCode: 429 })
 })
 
-t.test('what was measured, in words', async (t) => {
+t.test('a sentence describes the measurement', async (t) => {
   t.equal(sentence({ kind: 'block', ms: 500, waited: { http: 503.4, tcp: null } }), 'Your code held the only thread for 500 ms, so everybody waited: HTTP 503 ms, TCP got no answer.')
   t.equal(sentence({ kind: 'wait', ms: 500, waited: { http: 0.4, udp: 1.2 } }), 'A timer waited for 500 ms while the loop went on serving: nobody waited longer than 2 ms.')
   t.equal(sentence({ kind: 'worker', ms: 500, waited: {} }), 'Worker ran for 500 ms, but there was no probe to measure with.')
@@ -450,7 +450,7 @@ t.test('Run it', async (t) => {
   const received = ({ segments }: Transcript) => Buffer.concat(segments.filter(({ direction }) => direction === 'received').map(({ hex }) => Buffer.from(hex, 'hex'))).toString()
   const count = ({ segments }: Transcript, direction: string) => segments.filter((one) => one.direction === direction && one.bytes > 0).length
 
-  await t.test('runs every service, and tells what went over the wire', async (t) => {
+  await t.test('runs a client against every service, and shows what went over the wire', async (t) => {
     for (const { name, port, example, transport } of server.app.endpoints) {
       const { status, body } = await post<RunResult>(server, `/api/lab/run?service=${name}&port=${port}`)
       t.equal(status, 200, name)
@@ -477,7 +477,7 @@ t.test('Run it', async (t) => {
     }
   })
 
-  await t.test('runs against nothing but open services of this server', async (t) => {
+  await t.test('runs only against open services of this server', async (t) => {
     t.match(await post(server, '/api/lab/run?service=nothing'), { status: 404, body: { code: 'ERR_NO_SERVICE', message: 'no service "nothing" is open' } })
     t.equal((await post(server, '/api/lab/run?service=echo&port=22')).status, 404)
     t.equal((await post(server, '/api/lab/run')).status, 400)
@@ -525,7 +525,7 @@ t.test('Run it', async (t) => {
     }
   })
 
-  await t.test('four at a time', async (t) => {
+  await t.test('runs at most four clients at a time', async (t) => {
     const answers = await Promise.all(Array.from({ length: 6 }, () => post(server, '/api/lab/run?service=listener')))
     t.same(answers.map(({ status }) => status).sort(), [200, 200, 200, 200, 429, 429])
     t.match(answers.find(({ status }) => status === 429), { headers: { 'retry-after': '3' }, body: { code: 'ERR_LAB_BUSY' } })
@@ -533,7 +533,7 @@ t.test('Run it', async (t) => {
   })
 })
 
-t.test('LAB=off takes the buttons, Run it and the probe away', async (t) => {
+t.test('LAB=off removes the buttons, Run it and the probe', async (t) => {
   const server = await serverFor(t, { LAB: 'off' })
   for (const path of ['block', 'wait', 'worker', 'run?service=echo']) t.equal((await post(server, `/api/lab/${path}`)).status, 404, path)
   const { body } = await server.app.inject('/')
@@ -545,7 +545,7 @@ t.test('LAB=off takes the buttons, Run it and the probe away', async (t) => {
   t.same(ticks().flatMap(({ pings }) => pings), [])
 })
 
-t.test('a drain takes the probe and the viewers with it', async (t) => {
+t.test('a drain ends the probe and the viewers', async (t) => {
   const server = await serverFor(t)
   const { socket, pings } = await watcher(t, server)
   await until(() => pings().length > 8, 'the probe pings')

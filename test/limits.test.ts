@@ -1,4 +1,4 @@
-/** Every limit: crossing it gets its client the documented answer, counts under the limit's name, and costs nobody else anything. */
+/** Every limit: crossing it gets the client the documented answer, is counted under the limit's name, and does not affect others. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect as connectSocket, type Socket } from 'node:net'
@@ -23,7 +23,7 @@ import { connect, FREE_PORTS, handshake, readAll, serverFor, TIMEOUT_MS, until, 
 const options = { timeoutMs: TIMEOUT_MS }
 const GET = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
 
-/** A client from another of this machine's addresses: 127.0.0.2 is loopback too. */
+/** A client from another address of this machine, such as 127.0.0.2. */
 async function connectFrom (localAddress: string, { host, port }: { host: string, port: number }): Promise<Socket> {
   const socket = connectSocket({ host, port, localAddress })
   socket.on('error', () => {})
@@ -31,7 +31,7 @@ async function connectFrom (localAddress: string, { host, port }: { host: string
   return socket
 }
 
-/** Sends raw bytes to HTTP; resolves to all that comes back before the connection ends. */
+/** Sends raw bytes to HTTP. Resolves to everything received before the connection ends. */
 async function http ({ target }: TestServer, text: string, from = '127.0.0.1'): Promise<string> {
   const socket = await connectFrom(from, target('http'))
   socket.write(text)
@@ -42,15 +42,15 @@ const page = (headers = '') => `GET /api/services HTTP/1.1\r\nHost: oneloop\r\nC
 const openWebSocket = ({ target }: TestServer, onMessage?: (message: { data: Buffer }) => void) =>
   connectWebSocket({ ...target('http'), path: '/ws/echo' }, { ...options, ...(onMessage && { onMessage }) })
 
-/** Turns a client of HTTP, WebSocket or TCP away: the connection is closed without a byte. */
+/** Checks that one more client is turned away: its connection is closed without a byte. */
 async function isClosedUnanswered (t: Test, server: TestServer, name: string, from = '127.0.0.1'): Promise<void> {
   t.equal((await readAll(await connectFrom(from, server.target(name)))).length, 0, 'one more is closed at once')
 }
 
 interface Case {
-  /** The limit, crossed at a value that a test can wait for. */
+  /** Sets the limit to a value that a test can cross. */
   readonly settings: Values
-  /** Crosses it once at least, and checks what that gets the client. */
+  /** Crosses the limit at least once, and checks what the client gets. */
   cross (t: Test, server: TestServer): Promise<unknown>
 }
 
@@ -240,7 +240,7 @@ const cases: Readonly<Record<string, Case>> = {
     settings: { WS_CLOSE_MS: '100', WS_RATE: '1', WS_BURST: '1' },
     async cross (_t, server) {
       const socket = await openWebSocket(server)
-      // Reads nothing any more, and so does not answer the close frame that follows.
+      // It stops reading, and so does not answer the close frame that follows.
       socket.pause()
       socket.send('1')
       socket.send('2')
@@ -347,7 +347,7 @@ const cases: Readonly<Record<string, Case>> = {
       const large = await openWebSocket(server)
       const small = await openWebSocket(server)
       const ended = once(large, 'close')
-      // Two messages of 1 MiB of which the end is missing.
+      // Two unfinished messages of 1 MiB.
       for (const [socket, bytes] of [[large, 70_000], [small, 60_000]] as const) {
         rawSocket(socket).write(Buffer.concat([Buffer.from('82ff000000000010000000000000', 'hex'), Buffer.alloc(bytes)]))
       }
@@ -360,7 +360,7 @@ const cases: Readonly<Record<string, Case>> = {
   }
 }
 
-/** Of datagrams of these sizes, each sent once the one before is counted, so many are answered. */
+/** Sends datagrams of these sizes, one after another, and checks how many are answered. */
 async function isAnsweredFewer (t: Test, { endpoint }: TestServer, sizes: readonly number[], answered: number, from = '127.0.0.1'): Promise<void> {
   const echo = endpoint('udp-echo')
   const before = { answered: echo.answered, refused: echo.refused }
@@ -378,7 +378,7 @@ async function isAnsweredFewer (t: Test, { endpoint }: TestServer, sizes: readon
   sender.close()
 }
 
-/** Limits that have their test elsewhere, or together with another. */
+/** Limits that are tested elsewhere, or together with another. */
 const ELSEWHERE = ['DRAIN_MS', 'HTTP_BURST', 'WS_BURST', 'UDP_BURST', 'MAX_ADDRESSES', 'LOG_RATE', 'LOG_BURST']
 
 t.test('every limit has its test', async (t) => {
@@ -400,7 +400,7 @@ for (const [limit, { settings, cross }] of Object.entries(cases)) {
   })
 }
 
-t.test('a client that goes on at its rate after its 1008, and does not answer it, is cut off', async (t) => {
+t.test('a client that ignores its 1008 and goes on sending is destroyed', async (t) => {
   const server = await serverFor(t, { WS_RATE: '1', WS_BURST: '3', WS_CLOSE_MS: '60000' })
   const socket = await connect(server.target('http'))
   const message = Buffer.from('81810000000078', 'hex')
@@ -409,14 +409,14 @@ t.test('a client that goes on at its rate after its 1008, and does not answer it
   t.ok((await readAll(socket)).includes(Buffer.from('03f0', 'hex')), '1008')
 })
 
-t.test('a message that comes in more than 32,768 pieces ends its client with 1008', async (t) => {
+t.test('a client whose message comes in more than 32,768 pieces is closed with 1008', async (t) => {
   const server = await serverFor(t, { PROFILE: 'bench', WS_MAX_FRAGMENTS: '1024' })
   const socket = await connect(server.target('http'))
   const received = readAll(socket)
   socket.write(handshake('/ws/echo'))
-  // More than is put together before ws has it.
+  // The header of a frame of 1 MiB and one byte, which ws buffers in pieces.
   socket.write(Buffer.from('82ff000000000010000100000000', 'hex'))
-  // A byte a turn of the loop that both share: each is read alone.
+  // One byte in each turn of the loop, so that each is read alone.
   for (let i = 0; i < 40_000 && !server.endpoint('ws-echo').crossings.has('WS_MAX_FRAGMENTS'); i++) {
     socket.write('x')
     await nextTurn()
@@ -426,13 +426,13 @@ t.test('a message that comes in more than 32,768 pieces ends its client with 100
   t.ok((await received).includes(Buffer.from('03f0', 'hex')), '1008')
 })
 
-t.test('more headers than Node.js tells of by itself are counted', async (t) => {
+t.test('headers above Node.js\'s own limit are counted', async (t) => {
   const server = await serverFor(t, { HTTP_MAX_HEADERS: '1500', HTTP_MAX_HEADER_BYTES: '65536' })
   t.match(await http(server, page('a:b\r\n'.repeat(1400))), /^HTTP\/1\.1 200/)
   t.match(await http(server, page('a:b\r\n'.repeat(1600))), /^HTTP\/1\.1 431/)
 })
 
-t.test('the last place that is taken while upgrades are on their way is not taken twice, and whom it turns away counts until it is gone', async (t) => {
+t.test('upgrades at the same time do not take the last place twice, and a client turned away counts until it is gone', async (t) => {
   const app = await buildApp(loadConfig({}, { ...FREE_PORTS, HTTP_MAX_CONNECTIONS: '3', WS_MAX_CONNECTIONS: '1', WS_CLOSE_MS: '60000', DRAIN_MS: '2000' }), pino({ level: 'silent' }))
   t.teardown(() => app.close())
   const held: (() => void)[] = []
@@ -453,7 +453,7 @@ t.test('the last place that is taken while upgrades are on their way is not take
   for (const socket of [...racers, first]) socket.destroy()
 })
 
-t.test('a flood of lines about one address leaves room in the log for others, and is counted', async (t) => {
+t.test('a flood of log lines about one address leaves room for others, and is counted', async (t) => {
   const server = await serverFor(t, { LOG_RATE: '1', LOG_BURST: '3' })
   const lines = () => server.log.filter(({ msg }) => msg === 'connection closed')
   for (let i = 0; i < 10; i++) await ask(server.target('greeting'), options)
@@ -466,7 +466,7 @@ t.test('a flood of lines about one address leaves room in the log for others, an
   t.match((await server.app.inject('/metrics')).body, /^oneloop_log_lines_dropped_total 7$/m)
 })
 
-t.test('a bucket holds its burst and gets so many a second; a table forgets the address that it saw least recently', async (t) => {
+t.test('a bucket holds its burst and refills at its rate; a table forgets the least recent address', async (t) => {
   const bucket = new Bucket({ perSecond: 10, burst: 2 }, 0)
   t.same([0, 0, 0, 99, 100, 100, 5000, 5000, 5000].map((now) => bucket.take(now)), [true, true, false, false, true, false, true, true, false])
   const rates = new Rates({ perSecond: 1, burst: 1 }, 2)
@@ -493,7 +493,7 @@ t.test('a gate counts its places', async (t) => {
   t.equal(gate.refusal('a'), undefined)
 })
 
-t.test('connection limits that nobody set are lowered to what the descriptors allow; those that somebody set must fit', async (t) => {
+t.test('default connection limits are lowered to fit the descriptors; limits that were set must fit', async (t) => {
   const caps = ({ http, websocket, tcp }: ReturnType<typeof loadConfig>) => [http.maxConnections, websocket.maxConnections, tcp.maxConnections]
   const services = rawServices.filter(({ transport }) => transport === 'tcp').length
   const sum = (config: ReturnType<typeof loadConfig>) => config.http.maxConnections + config.websocket.maxConnections + services * config.tcp.maxConnections
@@ -513,9 +513,9 @@ t.test('connection limits that nobody set are lowered to what the descriptors al
   t.throws(() => fitConnections(loadConfig(), 40, 20), { message: /of which 0 are for connections|file descriptors/ })
 })
 
-t.test('PROFILE=bench raises every limit but those that were set, and says so', async (t) => {
+t.test('PROFILE=bench raises every limit that was not set, and logs a warning', async (t) => {
   const server = await serverFor(t, { PROFILE: 'bench', WS_RATE: '7' })
-  t.match(server.log, [{ level: 40, msg: /lowered/ }, { level: 40, msg: 'PROFILE=bench: every limit is raised, for a laboratory. Let no stranger reach this server' }].slice(server.log[0]?.msg.includes('lowered') ? 0 : 1))
+  t.match(server.log, [{ level: 40, msg: /lowered/ }, { level: 40, msg: 'PROFILE=bench: every limit is raised, for measurements. Do not let strangers reach this server' }].slice(server.log[0]?.msg.includes('lowered') ? 0 : 1))
   const { config } = server.app
   t.equal(config.websocket.rate.perSecond, 7)
   t.equal(config.http.rate.perSecond, 1_000_000)

@@ -1,4 +1,4 @@
-/** Where it listens: which addresses, one number on all of them, ports that are busy, and datagrams that are answered from the address that was asked. */
+/** Listening: the addresses, one port number on all of them, busy ports, and the source address of UDP answers. */
 import { execFileSync } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ const options = { timeoutMs: TIMEOUT_MS }
 const HAS_IPV6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === '::1')
 const LOOPBACK = ['127.0.0.1', ...(HAS_IPV6 ? ['::1'] : []), '127.0.0.4']
 
-// Must stay the first test: the sockets of an earlier one might still be closing.
+// Must stay first: the sockets of an earlier test might still be closing.
 t.test('each address has one socket for each port', async (t) => {
   const count = (kind: string) => process.getActiveResourcesInfo().filter((resource) => resource === kind).length
   const { app } = await serverFor(t)
@@ -31,7 +31,7 @@ t.test('each address has one socket for each port', async (t) => {
   t.ok(addresses(false) >= 8 && addresses(true) >= 3, 'and there are some')
 })
 
-t.test('by default the tutorials\' clients reach every service at each loopback address, on one port number', async (t) => {
+t.test('by default, tutorial clients reach every service at each loopback address, on one port number', async (t) => {
   const { app, endpoint } = await serverFor(t)
   for (const { name, addresses } of app.endpoints) t.same(addresses.slice(0, LOOPBACK.length), LOOPBACK, name)
   for (const host of [...LOOPBACK, 'localhost']) {
@@ -42,7 +42,7 @@ t.test('by default the tutorials\' clients reach every service at each loopback 
   }
 })
 
-t.test('this machine\'s own name is among them where it leads to loopback', async (t) => {
+t.test('the addresses of this machine\'s own name are among them if they are loopback addresses', async (t) => {
   const hosts = loadConfig().hosts
   t.same(withOwnName(hosts, { name: 'debian', addresses: ['127.0.1.1'] }).at(-1), { address: '127.0.1.1', isOptional: true })
   t.equal(withOwnName(hosts, { name: 'lab', addresses: ['192.0.2.1'] }).length, hosts.length)
@@ -51,7 +51,7 @@ t.test('this machine\'s own name is among them where it leads to loopback', asyn
   t.same((await ownName('no.such.name.invalid')).addresses, [])
 })
 
-t.test('an address that this machine does not have is left out without noise by default, and stops the start where somebody set it', async (t) => {
+t.test('an address that this machine does not have is left out silently by default, and stops the start if somebody set it', async (t) => {
   const log: string[] = []
   const config = { ...loadConfig(FREE_PORTS), hosts: [{ address: '127.0.0.1', isOptional: false }, { address: '203.0.113.1', isOptional: true }] }
   const app = await start(config, pino({}, { write: (line: string) => { log.push(line) } }))
@@ -61,7 +61,7 @@ t.test('an address that this machine does not have is left out without noise by 
   await t.rejects(start(loadConfig({ ...FREE_PORTS, HOST: '127.0.0.1,203.0.113.1' }), pino({ level: 'silent' })), { message: /HOST=203\.0\.113\.1: this machine does not have that address/ })
 })
 
-t.test('a free number that is taken on another address is tried again', async (t) => {
+t.test('if a free port is taken on another address, another one is tried', async (t) => {
   const tried: string[] = []
   let next = 1000
   const closed: number[] = []
@@ -87,8 +87,8 @@ async function busy (t: Test, host = '127.0.0.1') {
   return { server, port: (server.address() as AddressInfo).port }
 }
 
-t.test('a busy default port is tried again, and the page, the API and the log tell when it was had', async (t) => {
-  // On one address of three: then it is served on none.
+t.test('a busy default port is retried, and the page, the API and the log tell when it came free', async (t) => {
+  // Busy on one of three addresses, so it is served on none.
   const { server, port } = await busy(t, '127.0.0.4')
   const config = loadConfig(FREE_PORTS)
   const log: Record<string, unknown>[] = []
@@ -105,7 +105,7 @@ t.test('a busy default port is tried again, and the page, the API and the log te
   t.match((await app.inject('/')).body, /open since \d\d:\d\d:\d\d/)
 })
 
-t.test('what Kubernetes sets beside a Service of that name is ignored, with one warning', async (t) => {
+t.test('variables that Kubernetes sets for a Service are ignored, with one warning', async (t) => {
   const config = loadConfig({ ...FREE_PORTS, ECHO_PORT: 'tcp://10.96.0.1:80', UDP_ECHO_PORT: 'udp://10.96.0.2:7' })
   t.same(config.ignored, ['ECHO_PORT', 'UDP_ECHO_PORT'])
   t.same(config.ports.echo, { variable: 'ECHO_PORT', ports: [12345, 65432], isSet: false })
@@ -116,7 +116,7 @@ t.test('what Kubernetes sets beside a Service of that name is ignored, with one 
   t.match(log.filter(({ msg }) => /Kubernetes/.test(msg)), [{ ignored: ['ECHO_PORT', 'UDP_ECHO_PORT'] }])
 })
 
-t.test('a HOST that some shells set ends the start with 2, and says where it came from', async (t) => {
+t.test('a HOST set by some shells ends the start with 2, and the message names the environment', async (t) => {
   const { code, stderr } = await run(['serve'], { env: { ...FREE_PORTS, HOST: 'x86_64-pc-linux-gnu' } })
   t.equal(code, 2)
   t.match(stderr, 'HOST="x86_64-pc-linux-gnu" from the environment must be IP addresses')
@@ -128,7 +128,7 @@ t.test('an answer to a datagram comes from the address that was asked', async (t
     const port = endpoint('udp-echo').port ?? 0
     const own = Object.values(networkInterfaces()).flat().find((one) => one?.family === 'IPv4' && !one.internal)?.address
     for (const asked of ['127.0.0.1', '127.0.0.4', ...(HOST && own ? [own] : [])]) {
-      // Not connected: it takes an answer from anybody.
+      // Not connected, so that it receives answers from any address.
       const socket = createSocket('udp4')
       socket.send('abc', port, asked)
       const [, { address }] = await once(socket, 'message') as [Buffer, { address: string }]
@@ -147,7 +147,7 @@ t.test('no second process takes a UDP port that is served', async (t) => {
   thief.close()
 })
 
-t.test('an address that comes later is served over UDP, and one that goes is let go', { skip: process.getuid?.() !== 0 && 'needs the right to add an address' }, async (t) => {
+t.test('UDP serves an address that is added later, and stops when it is removed', { skip: process.getuid?.() !== 0 && 'needs the right to add an address' }, async (t) => {
   const ip = (...args: string[]) => {
     try {
       execFileSync('ip', args, { stdio: 'ignore' })
@@ -156,7 +156,7 @@ t.test('an address that comes later is served over UDP, and one that goes is let
       return false
     }
   }
-  // RFC 5737: nobody else's.
+  // An address for documentation (RFC 5737).
   const address = '192.0.2.77'
   const { endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
   if (!ip('addr', 'add', `${address}/32`, 'dev', 'lo')) {

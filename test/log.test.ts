@@ -1,4 +1,4 @@
-/** The log in words; and that one that cannot be written is no reason to stop: full disks, and pipes that nobody reads any more. */
+/** The log in words, and a log that cannot be written: a full disk, or a pipe without a reader. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { get } from '../src/clients/http.ts'
 import { words } from '../src/log/words.ts'
 import { ENV, FREE_PORTS, PROGRAM, ROOT, TIMEOUT_MS, until } from './support.ts'
 
-/** Somebody has had this number, and nobody has it now: the log that would tell another cannot be read. */
+/** Finds a free port in advance: the log that would name the port cannot be read here. */
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -19,7 +19,7 @@ async function freePort (): Promise<number> {
   return port
 }
 
-/** Starts the server with this standard output; it serves, counts what it could not write, says so once, and ends with 0. */
+/** Starts the server with this standard output. Checks that it serves, counts the lost lines, reports the failure once, and ends with 0. */
 async function servesWith (t: Test, stdout: number | 'pipe', onStart: (output: NodeJS.ReadableStream | null) => Promise<unknown> = async () => {}): Promise<void> {
   const port = await freePort()
   const [program, script] = PROGRAM
@@ -36,18 +36,18 @@ async function servesWith (t: Test, stdout: number | 'pipe', onStart: (output: N
   await get(target, '/api/services', TIMEOUT_MS)
   await until(async () => await lost() > before, 'and more of them')
   t.equal(child.exitCode, null, 'it serves on')
-  t.equal(stderr.match(/^oneloop: the log cannot be written \((ENOSPC|EPIPE)\): serving on, and counting the lost lines$/mg)?.length, 1, stderr)
+  t.equal(stderr.match(/^oneloop: the log cannot be written \((ENOSPC|EPIPE)\)\. The server goes on and counts the lost lines$/mg)?.length, 1, stderr)
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
 }
 
-t.test('a full disk under standard output', { skip: !existsSync('/dev/full') && 'without /dev/full' }, async (t) => {
+t.test('the server serves on when the disk of its log is full', { skip: !existsSync('/dev/full') && 'without /dev/full' }, async (t) => {
   const full = openSync('/dev/full', 'w')
   t.teardown(() => closeSync(full))
   await servesWith(t, full)
 })
 
-t.test('a pipe whose reader has gone, as with head(1)', (t) => servesWith(t, 'pipe', async (output) => {
+t.test('the server serves on when the reader of its log has gone, as with head(1)', (t) => servesWith(t, 'pipe', async (output) => {
   await once(output as NodeJS.ReadableStream, 'data')
   ;(output as unknown as { destroy (): void }).destroy()
 }))

@@ -1,4 +1,4 @@
-/** `/metrics`: what Prometheus reads, that it counts what happened, and that no stranger can make it grow. */
+/** `/metrics`: its format and its counts; clients cannot make it grow. */
 import { once } from 'node:events'
 import t from 'tap'
 import { get } from '../src/clients/http.ts'
@@ -8,7 +8,7 @@ import { serverFor, TIMEOUT_MS, until, type TestServer } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** The samples by name and labels, as they are written: `oneloop_refused_total{service="echo",reason="…"}`. */
+/** The samples by name and labels: `oneloop_refused_total{service="echo",reason="…"}`. */
 async function samples ({ target }: TestServer): Promise<Map<string, number>> {
   const { status, body } = await get(target('http'), '/metrics', TIMEOUT_MS)
   if (status !== 200) throw new Error(`/metrics answered ${status}`)
@@ -40,11 +40,11 @@ t.test('counts what happened, by service, reason, limit and kind', async (t) => 
   for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'process_start_time_seconds', 'process_max_fds']) t.ok(Number(metrics.get(name)) > 0, name)
   if (process.platform === 'linux') t.ok(Number(metrics.get('process_open_fds')) > 10)
   t.ok(Math.abs(Number(metrics.get('process_start_time_seconds')) - Date.now() / 1000) < 3600)
-  // The two echo ports are one service.
+  // The two echo ports belong to one service.
   t.equal([...metrics.keys()].filter((name) => name.startsWith('oneloop_connections_open{service="echo"')).length, 1)
 })
 
-t.test('the loop\'s delay and its use are measured', async (t) => {
+t.test('the loop\'s delay and utilisation are measured', async (t) => {
   const server = await serverFor(t)
   await until(async () => Number((await samples(server)).get('oneloop_event_loop_delay_seconds_count')) > 2, 'beats are counted')
   const before = await samples(server)
@@ -54,7 +54,7 @@ t.test('the loop\'s delay and its use are measured', async (t) => {
   await until(async () => Number((await samples(server)).get('oneloop_event_loop_utilization_ratio')) > 0, 'utilisation is there')
 })
 
-t.test('what strangers send never becomes a label', async (t) => {
+t.test('text from clients never becomes a label', async (t) => {
   const server = await serverFor(t)
   const names = async () => [...(await samples(server)).keys()].filter((name) => !name.startsWith('oneloop_event_loop_delay'))
   await happenings(server)

@@ -35,7 +35,7 @@ async function busyUdpPort (t: Test): Promise<number> {
   return socket.address().port
 }
 
-t.test('set ports that are busy stop the start, with one message that names all of them, and leave nothing open', async (t) => {
+t.test('busy ports that were set stop the start; one message names all of them, and nothing stays open', async (t) => {
   const [http, echo, udp] = [await busyTcpPort(t), await busyTcpPort(t), await busyUdpPort(t)]
   const before = process.getActiveResourcesInfo().filter((name) => /Wrap$/.test(name)).length
   const error = await start(loadConfig({ ...FREE_PORTS, HTTP_PORT: String(http), ECHO_PORT: `0,${echo}`, UDP_ECHO_PORT: String(udp) }), silent).catch((error: unknown) => error)
@@ -53,7 +53,7 @@ t.test('an address that is not this machine\'s stops the start', async (t) => {
   await t.rejects(start(loadConfig({ ...FREE_PORTS, HOST: '203.0.113.1' }), silent), { message: 'cannot start:\n  HOST=203.0.113.1: this machine does not have that address. Set HOST to one that it has' })
 })
 
-t.test('nothing to serve is no start', async (t) => {
+t.test('the start fails if there is nothing to serve', async (t) => {
   const off = Object.fromEntries(Object.keys(FREE_PORTS).map((name) => [name, 'off']))
   await t.rejects(start(loadConfig(off), silent), { message: /there is nothing to serve/ })
 })
@@ -63,7 +63,7 @@ t.test('a busy default port is skipped and shown: in the log, the API, the page 
   const config = loadConfig(FREE_PORTS)
   const log: string[] = []
   const { pino } = await import('pino')
-  // As if the busy port were a default: no test can make one of the real defaults busy without disturbing this machine.
+  // Marks the busy port as a default: making a real default port busy would disturb other programs.
   const app = await start({ ...config, ports: { ...config.ports, 'echo-once': { variable: 'ECHO_ONCE_PORT', ports: [port], isSet: false } } }, pino({}, { write: (line: string) => { log.push(line) } }))
   t.teardown(() => app.close())
   logPorts(app.endpoints, app.log)
@@ -86,7 +86,7 @@ t.test('a service that is off is shown as off', async (t) => {
   t.match(shown, new RegExp(`create_connection\\(\\('127\\.0\\.0\\.1', ${endpoint('echo-once').port}\\)\\)`), 'the client talks to another')
 })
 
-t.test('several ports of one service all serve it, HTTP\'s and WebSocket\'s too', async (t) => {
+t.test('a service is served on all of its ports, HTTP and WebSocket too', async (t) => {
   const { app } = await serverFor(t, { HTTP_PORT: '0,0', TIME_PORT: '0,0,0' })
   const http = app.endpoints.filter(({ name }) => name === 'http')
   t.equal(http.length, 2)
@@ -129,7 +129,7 @@ t.test('HTTP may be off', async (t) => {
   t.match(String(await ask(target('time'), options)), /\d{4}\r\n$/)
 })
 
-t.test('with :: clients of both families reach HTTP, TCP and UDP', async (t) => {
+t.test('with ::, clients of both families reach HTTP, TCP and UDP', async (t) => {
   const { endpoint, app } = await serverFor(t, { HOST: '::' })
   for (const host of ['127.0.0.1', '::1']) {
     const target = (name: string) => ({ host, port: endpoint(name).port ?? 0 })
@@ -140,7 +140,7 @@ t.test('with :: clients of both families reach HTTP, TCP and UDP', async (t) => 
   t.match(startTable(app.endpoints, OWN, true), /^oneloop is running\. It listens on every address: other machines can reach it too\.$/m)
 })
 
-t.test('with 0.0.0.0 the tutorials\' clients that connect to 127.0.0.4 or to this machine\'s own name are served', async (t) => {
+t.test('with 0.0.0.0, tutorial clients that connect to 127.0.0.4 or to this machine\'s own name are served', async (t) => {
   const { endpoint } = await serverFor(t, { HOST: '0.0.0.0' })
   const own = Object.values(networkInterfaces()).flat().find((one) => one?.family === 'IPv4' && !one.internal)?.address
   for (const host of ['127.0.0.4', hostname(), ...(own ? [own] : [])]) {
@@ -148,7 +148,7 @@ t.test('with 0.0.0.0 the tutorials\' clients that connect to 127.0.0.4 or to thi
   }
 })
 
-t.test('by default nobody but this machine reaches it', async (t) => {
+t.test('by default only this machine reaches it', async (t) => {
   const own = Object.values(networkInterfaces()).flat().find((one) => one?.family === 'IPv4' && !one.internal)?.address
   if (!own) {
     t.pass('this machine has no address but loopback', { skip: true })
@@ -156,13 +156,13 @@ t.test('by default nobody but this machine reaches it', async (t) => {
   }
   const { endpoint, app } = await serverFor(t)
   await t.rejects(ask({ host: own, port: endpoint('time').port ?? 0 }, options), { code: 'ECONNREFUSED' })
-  t.match(startTable(app.endpoints, { name: 'lab', addresses: ['192.0.2.1'] }, true), /^This machine's name, lab, leads to 192\.0\.2\.1\. Clients .* need\nHOST=127\.0\.0\.1,192\.0\.2\.1 npm start +\(other machines can reach it then, too\)$/m)
+  t.match(startTable(app.endpoints, { name: 'lab', addresses: ['192.0.2.1'] }, true), /^This machine's name, lab, resolves to 192\.0\.2\.1\. Clients .* need\nHOST=127\.0\.0\.1,192\.0\.2\.1 npm start +\(other machines can reach it then, too\)$/m)
 })
 
-t.test('a drain is unready at once, sends 1001, what was written and a FIN, and lets an HTTP answer finish', async (t) => {
+t.test('a drain is unready at once, sends 1001 to WebSockets, sends pending bytes and a FIN to TCP, and lets an HTTP answer finish', async (t) => {
   const server = await serverFor(t, { DRAIN_MS: '30000' })
   const { app, target, endpoint } = server
-  // An answer that is under way: a body that has not come whole.
+  // A request in progress, with an incomplete body.
   const inFlight = await connect(target('http'))
   const answer = readAll(inFlight)
   inFlight.write('POST /nothing HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{')
@@ -190,7 +190,7 @@ t.test('a drain is unready at once, sends 1001, what was written and a FIN, and 
   t.ok(app.endpoints.every(({ state, open }) => state === 'closed' && open === 0))
 })
 
-t.test('no client holds a drain up: not one that ignores the close frame, never reads, keeps a request open, or keeps sending', async (t) => {
+t.test('no client holds a drain up by ignoring the close frame, never reading, keeping a request open or sending on', async (t) => {
   const server = await serverFor(t, { DRAIN_MS: '5000', WS_CLOSE_MS: '60000' })
   const { app, target, endpoint } = server
   const deaf = await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options)
@@ -217,7 +217,7 @@ t.test('no client holds a drain up: not one that ignores the close frame, never 
   t.ok(reasons.includes('echo: server draining'), reasons.join('; '))
 })
 
-t.test('a drain waits no longer than a second for the FIN of a client that is silent', async (t) => {
+t.test('a drain waits at most a second for the FIN of a silent client', async (t) => {
   const { app, target, endpoint } = await serverFor(t, { DRAIN_MS: '20000', TCP_FIN_MS: '20000', TCP_IDLE_MS: '20000' })
   const silent = await connect(target('echo'), { allowHalfOpen: true })
   const ended = once(silent, 'end')
@@ -232,7 +232,7 @@ t.test('a drain waits no longer than a second for the FIN of a client that is si
   t.same([...endpoint('echo').crossings], [], 'that is no idle client')
 })
 
-t.test('a drain waits no longer than TCP_FIN_MS for the FIN of a client that goes on sending', async (t) => {
+t.test('a drain waits at most TCP_FIN_MS for the FIN of a client that goes on sending', async (t) => {
   const { app, target, endpoint, log } = await serverFor(t, { DRAIN_MS: '20000', TCP_FIN_MS: '1500' })
   const talker = await connect(target('echo'), { allowHalfOpen: true })
   talker.on('error', () => {}).resume()

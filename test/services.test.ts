@@ -1,4 +1,4 @@
-/** What single services, routes and runners do that no other does. */
+/** The special behaviour of single services, routes and runners. */
 import { randomBytes } from 'node:crypto'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -23,7 +23,7 @@ import { appOf, connect, readAll, serverFor, settled, TIMEOUT_MS, until } from '
 const options = { timeoutMs: TIMEOUT_MS }
 const MIB = 1_048_576
 
-t.test('a stranger\'s text cannot write to a terminal or a log line', async (t) => {
+t.test('text from clients cannot control a terminal or forge a log line', async (t) => {
   t.equal(printable('a\u001b[2Jb\r\n\u202ec\u0085'), 'a\\u001b[2Jb\\u000d\\u000a\\u202ec\\u0085')
   t.equal(printable('x'.repeat(300)), `${'x'.repeat(256)}…`)
   const server = await serverFor(t)
@@ -35,7 +35,7 @@ t.test('a stranger\'s text cannot write to a terminal or a log line', async (t) 
   t.match(line, { level: 30, msg: /^Received Messages: \\u001b]0;title\\u0007x+… from 127\.0\.0\.1:\d+$/, service: 'listener', bytes: 1010 })
 })
 
-t.test('the feed tells everybody, and a listener that throws only once', async (t) => {
+t.test('the feed tells every listener, but one that throws only once', async (t) => {
   const errors: unknown[] = []
   const feed = new Feed((error) => errors.push(error))
   const heard: FeedEvent[] = []
@@ -51,7 +51,7 @@ t.test('the feed tells everybody, and a listener that throws only once', async (
   t.equal(feed.isWatched, false)
 })
 
-t.test('exchange greets before it is asked', async (t) => {
+t.test('exchange speaks first', async (t) => {
   const { target } = await serverFor(t)
   const { greeting, answer } = await exchange(target('exchange'), Buffer.from('Hello'), options)
   t.equal(String(greeting), 'Welcome to the exchange: send one message\r\n')
@@ -62,7 +62,7 @@ t.test('/ws/echo', async (t) => {
   const { target, log } = await serverFor(t)
   const at = { ...target('http'), path: '/ws/echo' }
 
-  await t.test('keeps text text and binary binary, empty and 1 MiB alike, in order', async (t) => {
+  await t.test('returns text as text and binary as binary, from empty to 1 MiB, in order', async (t) => {
     const got: { data: Buffer, isBinary: boolean }[] = []
     const socket = await connectWebSocket(at, { ...options, onMessage: (one) => got.push(one) })
     const sent: (string | Buffer)[] = ['', Buffer.alloc(0), 'Grüße', Buffer.from([0xff, 0]), 'x'.repeat(1_048_576), Buffer.alloc(1_048_576, 1)]
@@ -89,7 +89,7 @@ t.test('/ws/echo', async (t) => {
     }
   })
 
-  await t.test('takes the first subprotocol that is offered, and none where none is', async (t) => {
+  await t.test('takes the first offered subprotocol, or none if none is offered', async (t) => {
     const offered = new WebSocket(`ws://127.0.0.1:${at.port}/ws/echo`, ['chat.v2', 'chat.v1'])
     await once(offered, 'open')
     t.equal(offered.protocol, 'chat.v2')
@@ -106,12 +106,12 @@ t.test('/ws/echo', async (t) => {
     t.match(await response.json(), { code: 'ERR_UPGRADE_REQUIRED' })
   })
 
-  await t.test('a path that is no WebSocket answers an upgrade as any other request', async (t) => {
+  await t.test('a path without a WebSocket answers an upgrade like any other request', async (t) => {
     await t.rejects(connectWebSocket({ ...at, path: '/nothing' }, options), { message: /the server answered 404/ })
     await t.rejects(connectWebSocket({ ...at, path: '/healthz' }, options), { message: /the server answered 200/ })
   })
 
-  await t.test('an upgrade to another protocol is ignored, and the request answered', async (t) => {
+  await t.test('an upgrade to another protocol is ignored, and the request is answered', async (t) => {
     const socket = await connect(target('http'))
     socket.write('GET /healthz HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n')
     const answer = String(await readAll(socket))
@@ -134,12 +134,12 @@ t.test('/ws/echo', async (t) => {
   })
 })
 
-t.test('a WebSocket client that is silent from one ping to the next is ended; one that answers stays', async (t) => {
+t.test('a WebSocket client that is silent between two pings is ended; one that answers stays', async (t) => {
   const { target, log } = await serverFor(t, { WS_PING_MS: '200' })
   const at = { ...target('http'), path: '/ws/echo' }
   const answering = await connectWebSocket(at, options)
   const silent = await connectWebSocket(at, options)
-  // A frame of 1 MiB that never ends: no pong can follow it.
+  // An unfinished frame of 1 MiB: no pong can follow it.
   rawSocket(silent).write(Buffer.from('82ff000000000010000000000000', 'hex'))
   await once(silent, 'close')
   t.equal(answering.readyState, WebSocket.OPEN)
@@ -147,7 +147,7 @@ t.test('a WebSocket client that is silent from one ping to the next is ended; on
   answering.close()
 })
 
-t.test('/ws/time runs one timer for all clients, and none without', async (t) => {
+t.test('/ws/time runs one timer for all clients, and none without clients', async (t) => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
   const { target } = await serverFor(t)
   const idle = timers()
@@ -178,7 +178,7 @@ t.test('/ws/time skips a client that is behind', async (t) => {
   t.equal(sent.slow, 1, 'it got the first line only')
 })
 
-t.test('/ws/time tells so many of its clients that others are served in between', async (t) => {
+t.test('/ws/time tells its clients in pieces, so that others are served in between', async (t) => {
   const told = perTurn()
   connectMany(t, wsTime(), 100, told.note)
   await nextTurn()
@@ -188,21 +188,21 @@ t.test('/ws/time tells so many of its clients that others are served in between'
   t.equal(told.most, 8)
 })
 
-t.test('/ws/time tells all of its clients before any of them is told again', async (t) => {
+t.test('/ws/time tells every client before it tells any of them again', async (t) => {
   const told: number[] = []
   let id = 0
   const ids = new Map<WebSocketClient, number>()
   connectMany(t, wsTime(), 60, function (this: WebSocketClient) {
     if (!ids.has(this)) return ids.set(this, id++)
     told.push(ids.get(this) as number)
-    // All together take more than a second, after which the next tick comes.
+    // All clients together take more than a second, until after the next tick.
     busy(25)
   })
   await until(() => told.length >= 60, 'a tick')
   t.equal(new Set(told.slice(0, 60)).size, 60)
 })
 
-t.test('/ws/feed tells so many of its viewers that others are served in between, and each of them in order', async (t) => {
+t.test('/ws/feed tells its viewers in pieces, so that others are served in between, and each viewer in order', async (t) => {
   const feed = new Feed(() => {})
   const told = perTurn()
   const heard: string[] = []
@@ -218,7 +218,7 @@ t.test('/ws/feed tells so many of its viewers that others are served in between,
   const publish = (peer: string) => feed.publish({ at: 0, type: 'connect', transport: 'tcp', service: 'echo', connection: 1, peer })
   publish('first')
   await until(() => heard.length > 0, 'it is told')
-  // All of them take longer than until the next batch.
+  // All viewers together take longer than until the next batch.
   publish('second')
   await until(() => heard.length === 100, 'all are told both')
   await nextTurn()
@@ -226,7 +226,7 @@ t.test('/ws/feed tells so many of its viewers that others are served in between,
   t.same(heard, [...Array<string>(50).fill('first'), ...Array<string>(50).fill('second')])
 })
 
-/** Connects so many clients to a service that is served by nobody, until the test is over. */
+/** Connects a number of fake clients to a service without a server, until the test ends. */
 function connectMany (t: Test, service: WebSocketService, count: number, send: WebSocketClient['send']): void {
   const client = (): WebSocketClient => ({ remote: { address: '127.0.0.1', port: 1 }, isBehind: false, close () {}, send })
   const receivers = Array.from({ length: count }, () => service.onConnection(client()))
@@ -238,7 +238,7 @@ function busy (ms: number): void {
   while (performance.now() < end);
 }
 
-/** How often something is done, and at most in one turn of the loop. */
+/** Counts calls, in total and at most in one turn of the loop. */
 function perTurn () {
   let inTurn = 0
   const counted = {
@@ -256,14 +256,14 @@ function perTurn () {
   return counted
 }
 
-t.test('a client that was not silent while the loop stood still is ended when it falls silent', async (t) => {
+t.test('a client that sent during a blocked loop is ended only when it falls silent', async (t) => {
   const { target, endpoint, log } = await serverFor(t, { TCP_IDLE_MS: '2000' })
   const echo = endpoint('echo')
   const socket = await connect(target('echo'))
   socket.pause()
   const sent = 16 * MIB
   socket.write(Buffer.alloc(sent))
-  // More than the system takes: from now on the socket's own timer is asked.
+  // More than the system's buffers hold: from now on the socket's own timer measures the silence.
   await settled(() => echo.bytesOut)
   t.ok(echo.bytesIn < sent, 'its answers wait')
   let received = 0
@@ -272,7 +272,7 @@ t.test('a client that was not silent while the loop stood still is ended when it
   await new Promise<void>((resolve) => {
     setImmediate(() => {
       socket.write('x')
-      // Its timer comes before its byte.
+      // Blocks the loop, so that the timer fires before the byte is read.
       for (const until = performance.now() + 2300; performance.now() < until;);
       resolve()
     })
@@ -282,18 +282,18 @@ t.test('a client that was not silent while the loop stood still is ended when it
   t.equal(log.find(({ msg }) => msg === 'connection closed')?.reason, 'idle: TCP_IDLE_MS')
 })
 
-t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, though it goes on sending', async (t) => {
+t.test('a client that does not close after the server\'s FIN is ended after TCP_FIN_MS, even if it goes on sending', async (t) => {
   const { target, log } = await serverFor(t, { TCP_FIN_MS: '200' })
   const socket = await connect(target('time'), { allowHalfOpen: true })
   const more = setInterval(() => socket.write('more'), 10)
   t.teardown(() => clearInterval(more))
-  // Not once(): the RST that the server may end it with is an error event.
+  // Not events.once(): the server may end it with an RST, which is an 'error' event.
   await new Promise((resolve) => { socket.resume().once('close', resolve) })
   await until(() => log.some(({ service, msg }) => service === 'time' && msg === 'connection closed'), 'it is logged')
   t.match(log.find(({ msg }) => msg === 'connection closed'), { reason: 'no FIN from client: TCP_FIN_MS', bytesOut: 26 })
 })
 
-t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and told of', async (t) => {
+t.test('a client above TCP_MAX_CONNECTIONS is turned away, counted and logged', async (t) => {
   const { target, endpoint, log, events } = await serverFor(t, { TCP_MAX_CONNECTIONS: '2' })
   const first = await connect(target('echo'))
   const second = await connect(target('echo'))
@@ -305,12 +305,12 @@ t.test('one client more than TCP_MAX_CONNECTIONS is turned away, counted and tol
   t.equal(String(await ask(target('greeting'), options)), 'Thank you for connecting with the socket', 'other services have room')
   for (let i = 0; i < 20; i++) await readAll(await connect(target('echo')))
   await until(() => endpoint('echo').refused === 21, 'all are counted')
-  t.ok(log.filter(({ msg }) => msg === 'refused').length < 5, 'and told of at most once a second')
+  t.ok(log.filter(({ msg }) => msg === 'refused').length < 5, 'and logged at most once a second')
   first.destroy()
   second.destroy()
 })
 
-t.test('a client that takes what waits for it, however slowly, or sends, is not idle; one that stops is', async (t) => {
+t.test('a client that reads slowly or sends is not idle; one that stops is', async (t) => {
   const BYTES = 48 * MIB
   const giver = defineTcpService({
     name: 'giver',
@@ -328,7 +328,7 @@ t.test('a client that takes what waits for it, however slowly, or sends, is not 
   const socket = await connect({ host: '127.0.0.1', port: endpoint.port ?? 0 })
   let taken = 0
   socket.on('data', ({ length }: Buffer) => { taken += length }).pause()
-  // The system holds back so much for it that what waits may not move for some of these steps.
+  // The system buffers so much that the server's queue may not move during some of these steps.
   for (let steps = 1; steps <= 8; steps++) {
     socket.resume()
     await until(() => taken >= steps * 3 * MIB, 'it takes some')
@@ -348,7 +348,7 @@ t.test('a client that takes what waits for it, however slowly, or sends, is not 
   socket.destroy()
 })
 
-t.test('a client is gone with its FIN, after the server\'s or before, and with an RST, though its answers wait', async (t) => {
+t.test('a client is gone with its FIN, before or after the server\'s, and with an RST, even if answers wait', async (t) => {
   const { target, endpoint, log } = await serverFor(t)
   await ask(target('time'), options)
   await ask(target('echo'), { ...options, send: Buffer.from('x') })
@@ -363,10 +363,10 @@ t.test('a client is gone with its FIN, after the server\'s or before, and with a
 })
 
 t.test('UDP', async (t) => {
-  await t.test('two own echo ports do not talk to each other: one datagram in makes no second', async (t) => {
+  await t.test('two of our echo ports do not answer each other', async (t) => {
     const { app } = await serverFor(t, { UDP_ECHO_PORT: '0,0' })
     const [first, second] = app.endpoints.filter(({ name }) => name === 'udp-echo')
-    // A second server's own port as source, as a spoofed datagram would have it: bound here, where the guard sees its number.
+    // Imitates a spoofed datagram: its source is a port that the guard takes for our own.
     const peer = createSocket({ type: 'udp4', reuseAddr: true })
     peer.bind(0, '127.0.0.1')
     await once(peer, 'listening')
@@ -379,7 +379,7 @@ t.test('UDP', async (t) => {
     peer.close()
   })
 
-  await t.test('a source that is no host gets no answer', async (t) => {
+  await t.test('a multicast, broadcast or unspecified source gets no answer', async (t) => {
     const { target, endpoint } = await serverFor(t)
     let socket: Socket | undefined
     const { emit } = Socket.prototype
@@ -390,7 +390,7 @@ t.test('UDP', async (t) => {
       }
     })
     await sendDatagram(target('udp-echo'), Buffer.from('x'), { ...options, isAnswered: true })
-    // The kernel lets nobody send from such an address, and not everything that hands datagrams on is a kernel.
+    // The kernel does not send from such addresses, so the datagrams are emitted by hand.
     for (const address of ['224.0.0.1', '255.255.255.255', '0.0.0.1']) socket?.emit('message', Buffer.from('x'), { address, port: 5000, family: 'IPv4', size: 1 })
     t.same([...endpoint('udp-echo').refusals], [['multicast or broadcast source', 3]])
     t.equal(endpoint('udp-echo').answered, 1)
@@ -400,7 +400,7 @@ t.test('UDP', async (t) => {
   t.notOk(['127.0.0.1', '192.0.2.1', '20.0.0.1', '223.255.255.255', '::1', '2001:db8::2', 'fd00::1', 'fe80::1'].some(isMulticastOrBroadcast))
 })
 
-t.test('a service keeps what it was given, whatever is read afterwards', async (t) => {
+t.test('a chunk that a service keeps is not changed by later reads', async (t) => {
   const kept: Buffer[] = []
   const keeper = defineTcpService({
     name: 'keeper',
@@ -433,7 +433,7 @@ t.test('a service may answer long after the client\'s FIN', async (t) => {
   t.equal(String(await ask({ host: '127.0.0.1', port }, options)), 'late')
 })
 
-t.test('a service that fails loses that client and no other', async (t) => {
+t.test('a service that fails loses only that client', async (t) => {
   const log: { level: number, msg: string }[] = []
   const bad = [
     defineTcpService({
@@ -489,7 +489,7 @@ t.test('a TCP service that sends more than TCP_MAX_BYTES loses its client', asyn
   t.equal(endpoint?.bytesOut, 120_000, 'what came after that was not even counted')
 })
 
-t.test('a WebSocket service that fails ends that client with 1011 and no other', async (t) => {
+t.test('a WebSocket service that fails ends only that client, with 1011', async (t) => {
   t.intercept(wsEcho, 'onConnection', {
     value: (client: WebSocketClient) => (message: Buffer) => {
       if (message.length === 1) throw new Error('a bad service')

@@ -1,4 +1,4 @@
-/** What every room uses: the time as C writes it, addresses, sizes, and work that is done in pieces. */
+/** src/shared: ctime, addresses, sizes, and work in pieces. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { formatAddress, network, parseTarget, unmapped } from '../src/shared/address.ts'
@@ -6,7 +6,7 @@ import { formatBytes, parseBytes } from '../src/shared/bytes.ts'
 import { ctime, ctimeNow } from '../src/shared/ctime.ts'
 import { inPieces } from '../src/shared/in-pieces.ts'
 
-t.test('ctime is that of C', async (t) => {
+t.test('ctime has the format of C', async (t) => {
   t.equal(ctime(new Date(2014, 0, 29, 19, 14, 15)), 'Wed Jan 29 19:14:15 2014')
   t.equal(ctime(new Date(2014, 1, 1, 0, 0, 0)), 'Sat Feb  1 00:00:00 2014')
   let now = new Date(2014, 0, 29, 19, 14, 15).getTime()
@@ -18,7 +18,7 @@ t.test('ctime is that of C', async (t) => {
   t.equal(ctimeNow(), 'Wed Jan 29 19:14:16 2014')
 })
 
-t.test('addresses and sizes are read as people write them', async (t) => {
+t.test('addresses and sizes are parsed as people write them', async (t) => {
   const defaults = { host: '127.0.0.1', port: 9999 }
   t.same(parseTarget('example.org', defaults), { host: 'example.org', port: 9999 })
   t.same(parseTarget('example.org:80', defaults), { host: 'example.org', port: 80 })
@@ -37,7 +37,7 @@ t.test('addresses and sizes are read as people write them', async (t) => {
   t.equal(formatBytes(136_314_880), '130 MiB')
 })
 
-t.test('an address is an IPv4 address, or a /64 of IPv6', async (t) => {
+t.test('the limits count an IPv4 address or an IPv6 /64 as one address', async (t) => {
   t.equal(network('192.0.2.1'), '192.0.2.1')
   t.equal(network('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2')
   t.equal(network('2001:db8:1:2::6'), '2001:db8:1:2')
@@ -49,7 +49,7 @@ t.test('an address is an IPv4 address, or a /64 of IPv6', async (t) => {
   t.not(network('2001:db8:0:1::1'), network('2001:db8:0:2::1'))
 })
 
-t.test('inPieces does so many a turn, the first at once, and tells in the turn after the last that all are done', async (t) => {
+t.test('inPieces does a number of items a turn, the first ones at once, and is done in the turn after the last', async (t) => {
   const done: number[] = []
   const areDone = inPieces(new Set([1, 2, 3, 4, 5]), 2, (item) => done.push(item))
   for (const expected of [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5]]) {
@@ -61,11 +61,11 @@ t.test('inPieces does so many a turn, the first at once, and tells in the turn a
   t.equal(done.length, 5)
 })
 
-t.test('inPieces has nothing to do for nobody', async (t) => {
+t.test('inPieces does nothing for an empty set', async (t) => {
   t.equal(inPieces(new Set(), 2, () => t.fail())(), true)
 })
 
-t.test('inPieces passes over who has left', async (t) => {
+t.test('inPieces skips members that have left', async (t) => {
   const all = new Set([1, 2, 3, 4, 5, 6])
   const done: number[] = []
   const areDone = inPieces(all, 2, (item) => done.push(item))
@@ -79,7 +79,7 @@ t.test('inPieces passes over who has left', async (t) => {
   t.equal(areDone(), true)
 })
 
-t.test('a later inPieces does not overtake one that is under way, whoever leaves', async (t) => {
+t.test('a later inPieces does not overtake an earlier one, whoever leaves', async (t) => {
   const all = new Set(Array.from({ length: 40 }, (_, i) => i))
   const done: string[] = []
   inPieces(all, 4, (item) => done.push(`a${item}`))

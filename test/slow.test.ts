@@ -1,4 +1,4 @@
-/** Clients that take their time, that never read, and that take all they can get: each is ended by its limit, and all others are served. */
+/** Clients that are slow, never read, or attack: each is ended by its limit, and all others are served. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect as connectSocket, type Socket } from 'node:net'
@@ -10,7 +10,7 @@ import { connect, handshake, serve, serverFor, TALKATIVE, TIMEOUT_MS, until } fr
 
 const MIB = 1_048_576
 
-t.test('what comes a byte at a time and never ends is ended by its limit, however alive it looks', async (t) => {
+t.test('a client that sends a byte at a time and never finishes is ended by its limit', async (t) => {
   const BYTE_MS = 40
   const { app, target, log } = await serverFor(t, {
     PROFILE: 'bench', HTTP_HEADERS_MS: '600', HTTP_REQUEST_MS: '1200', WS_PING_MS: '400', TCP_LIFE_MS: '1000', TCP_FIN_MS: '700'
@@ -44,26 +44,26 @@ t.test('what comes a byte at a time and never ends is ended by its limit, howeve
   t.same(wrong, [], `every service answered in each of ${rounds} rounds`)
 })
 
-/** Resident memory of a process; NaN where the system does not tell. */
+/** Resident memory of a process; NaN if the system does not report it. */
 function residentBytes (pid: number): number {
   return process.platform === 'linux' ? Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024 : NaN
 }
 
-/** Offers `bytes` as far as the other side takes them; resolves once it has them all, or the connection is gone. */
+/** Writes `bytes` as fast as the other side takes them. Resolves once all are taken, or the connection is gone. */
 async function offer (socket: Socket, block: Buffer, bytes: number): Promise<void> {
   for (let left = bytes; left > 0 && !socket.destroyed; left -= block.length) {
     if (!socket.write(block)) await new Promise<void>((resolve) => { socket.once('drain', resolve).once('close', () => resolve()) })
   }
 }
 
-t.test('a client that never reads costs no memory, holds up nobody, and is ended by its limit', async (t) => {
+t.test('a client that never reads costs little memory, holds up nobody, and is ended by its limit', async (t) => {
   const READERS = 3
   const OFFERED = 64 * MIB
-  /** Growth that all of them together may cause, who offer 192 MiB to each service. */
+  /** Allowed growth for all readers together, which offer 192 MiB to each service. */
   const MAX_GROWTH = 160 * MIB
   const { pid, lines, target } = await serve(t, {
     ...TALKATIVE,
-    // More than the light client asks for, and no more.
+    // Just enough for the light client.
     HTTP_RATE: '200',
     HTTP_BURST: '200',
     UDP_RATE: '100',
@@ -80,13 +80,13 @@ t.test('a client that never reads costs no memory, holds up nobody, and is ended
   let peak = before
 
   const payload = Buffer.alloc(65_535, 'oneloop ')
-  // Masked with zeros (RFC 6455, section 5.3): the payload is its own mask's result.
+  // A mask of zeros leaves the payload as it is (RFC 6455, section 5.3).
   const frame = Buffer.concat([Buffer.from('82feffff00000000', 'hex'), payload])
   const get = Buffer.from('GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(100))
   const names = [...new Set(listed.filter(({ transport }) => transport !== 'udp').map(({ name }) => name))]
   const over = Promise.all(names.flatMap((name) => Array.from({ length: READERS }, async () => {
     const { transport, path, port } = listed.find((one) => one.name === name) as Listed
-    // One address a service, and none the light client's: what HTTP refuses to one must not keep a WebSocket out.
+    // An address for each service: readers of HTTP must not use up the places of WebSockets or of the light client.
     const address = `127.0.0.${10 + names.indexOf(name)}`
     const socket = connectSocket({ host: '127.0.0.1', port: port ?? 0, localAddress: address, allowHalfOpen: true })
     socket.on('error', () => {})
@@ -103,7 +103,7 @@ t.test('a client that never reads costs no memory, holds up nobody, and is ended
       peak = Math.max(peak, residentBytes(pid))
       return line() !== undefined
     }, `a reader of ${name} is ended`)
-    // HTTP answers 32 requests, refuses what is behind them, and is done once the kernel has it all.
+    // HTTP answers 32 requests, refuses the next one, and is done once the kernel has taken all answers.
     t.match(String(line()?.reason), name === 'http' ? /HTTP_IDLE_MS|HTTP_KEEP_ALIVE_MS|^closed by service$/ : /WS_PING_MS|WS_MAX_UNSENT_BYTES|TCP_IDLE_MS|TCP_FIN_MS|reset by client/, `${name}: ${line()?.reason}`)
     socket.destroy()
     await offered
@@ -114,7 +114,7 @@ t.test('a client that never reads costs no memory, holds up nobody, and is ended
   t.ok(Number.isNaN(before) || peak - before < MAX_GROWTH, `${peak - before} bytes more, at most`)
 })
 
-/** Attacks, each on a thread and from an address of its own until the thread is ended. Their source is all that they have. */
+/** Attacks. Each runs from its source text on its own thread and address, until the thread ends. */
 const attacks: Record<string, { service: string, run: (port: number) => void }> = {
   'connections at its cap and above, churned': {
     service: 'echo',
@@ -162,7 +162,7 @@ const attacks: Record<string, { service: string, run: (port: number) => void }> 
         const socket = connect({ host: '127.0.0.1', port, localAddress: '127.0.0.2' })
         const ask = () => socket.write('GET / HTTP/1.1\r\nHost: oneloop\r\n\r\n'.repeat(10))
         let answers = 0
-        // Ten on their way at most: what one read of the server brings is one turn of its loop.
+        // At most ten in flight: the server handles one read in one turn of its loop.
         const count = (chunk: Buffer) => {
           answers += chunk.toString('latin1').split('HTTP/1.1 ').length - 1
           if (answers < 10) return
@@ -193,7 +193,7 @@ t.test('while one service is attacked at its cap, all others answer', async (t) 
   const ROUNDS = 10
   const MEASURE_MS = 1000
   const { target } = await serve(t, {
-    // The light client's own round trips come close behind each other.
+    // The light client sends its requests in quick succession.
     HTTP_RATE: '200', HTTP_BURST: '400', UDP_RATE: '200', UDP_BURST: '400', TCP_MAX_PER_ADDRESS: '100', TCP_MAX_CONNECTIONS: '50', SHED_DELAY_MS: '60000'
   })
   const http = target('http')

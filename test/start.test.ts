@@ -1,4 +1,4 @@
-/** `npm start`: when it builds, what a build leaves alone, and a second one beside a server that runs. */
+/** `npm start`: when it builds, what a build leaves alone, and a second start beside a running server. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { ENV, FREE_PORTS, ROOT, run, serverFor, until } from './support.ts'
 
-/** A program that finds its files until its standard input ends. */
+/** A program that reads its files again and again until its standard input ends. */
 const PROGRAM = `
 import { readFileSync } from 'node:fs'
 console.log('version 1')
@@ -23,7 +23,7 @@ if (process.argv.includes('watch')) {
 }
 `
 
-/** A checkout with a small program, and the scripts and settings of this one. */
+/** A checkout with a small program, and with the scripts and settings of this one. */
 function checkout (t: Test) {
   const folder = mkdtempSync(join(tmpdir(), 'oneloop-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -35,7 +35,7 @@ function checkout (t: Test) {
     mkdirSync(join(at(name), '..'), { recursive: true })
     writeFileSync(at(name), text)
   }
-  /** Runs a script as npm would. */
+  /** Runs a script like npm. */
   const node = async (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
     const PATH = `${at('node_modules/.bin')}${delimiter}${ENV.PATH}`
     const child = spawn(process.execPath, args, { cwd: folder, env: { ...ENV, ...env, PATH }, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -51,7 +51,7 @@ function checkout (t: Test) {
 t.test('npm start', { skip: process.platform === 'win32' && 'links need rights there' }, async (t) => {
   const { folder, at, node, changed } = checkout(t)
   const start = (env: NodeJS.ProcessEnv = {}) => node(['scripts/start.js', 'serve'], { HTTP_PORT: '1', ...env })
-  /** A source is written later than the build. */
+  /** Writes a source that is newer than the build. */
   const write = (name: string, text: string) => {
     writeFileSync(at(name), text)
     const { mtimeMs } = statSync(at('.build/built'))
@@ -89,7 +89,7 @@ t.test('npm start', { skip: process.platform === 'win32' && 'links need rights t
   t.notOk(existsSync(at('dist/gone.js')), 'what is packed has no more than the sources make')
 })
 
-t.test('a second server on the same HTTP port says that oneloop is running already, and where, and ends with 1', async (t) => {
+t.test('a second server on the same HTTP port says where oneloop is already running, and ends with 1', async (t) => {
   const { target, endpoint } = await serverFor(t)
   const { port } = target('http')
   for (const [env, args] of [[{ HTTP_PORT: String(port) }, []], [{ HOST: '::' }, ['--http-port', String(port)]]] as const) {
@@ -100,7 +100,7 @@ t.test('a second server on the same HTTP port says that oneloop is running alrea
   t.equal(endpoint('time').total, 0)
 })
 
-t.test('another program on the HTTP port is called so, though it never answers', async (t) => {
+t.test('another program on the HTTP port is reported as such, even if it never answers', async (t) => {
   const mute = createServer(() => {}).listen(0, '127.0.0.1')
   t.teardown(() => { mute.close() })
   await once(mute, 'listening')

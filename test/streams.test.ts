@@ -1,4 +1,4 @@
-/** Order and completeness: half-close, RST, readers that are slow or stop, on every protocol. */
+/** Order and completeness on every protocol: half-close, RST, and readers that are slow or stop. */
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -12,7 +12,7 @@ const SETTINGS = { PROFILE: 'bench', WS_RATE: '1000000', WS_BURST: '1000000' }
 const frame = (text: string, opcode = 2, isLast = true): Buffer => Buffer.from(frameText(opcode, text, { isLast }), 'latin1')
 const BYE = frame('\x03\xe8', 8)
 
-/** The frames of a server, each as `opcode:payload`, from everything that came after its handshake. */
+/** The server's frames after its handshake, each as `opcode:payload`. */
 function frames (bytes: Buffer): string[] {
   const list: string[] = []
   for (let at = bytes.indexOf('\r\n\r\n') + 4; at < bytes.length;) {
@@ -32,7 +32,7 @@ t.test('streams', async (t) => {
   const server = await serverFor(t, SETTINGS)
   const { target } = server
 
-  t.test('a stream comes back whole and in order, whatever its pieces, and after a FIN', async (t) => {
+  t.test('a stream comes back whole and in order, however it is split, and after a FIN', async (t) => {
     const data = randomBytes(12 * MIB)
     const socket = await connect(target('echo'), { allowHalfOpen: true })
     const received = readAll(socket)
@@ -75,7 +75,7 @@ t.test('streams', async (t) => {
     t.ok((await all).equals(data))
   })
 
-  t.test('an RST at every step leaves the others alone', async (t) => {
+  t.test('an RST at every step does not affect other clients', async (t) => {
     for (let step = 0; step < 40; step++) {
       const socket = await connect(target('echo'))
       if (step % 4 > 0) socket.write(randomBytes(step % 4 === 1 ? 10 : 2 * MIB))
@@ -91,7 +91,7 @@ t.test('streams', async (t) => {
     t.ok((await received).equals(data))
   })
 
-  t.test('messages of one write are answered in order, with what came with the handshake, up to the close frame', async (t) => {
+  t.test('messages of one write, also with the handshake, are answered in order up to the close frame', async (t) => {
     const socket = await connect(target('http'))
     const received = readAll(socket)
     const texts = numbered(6000)
@@ -126,7 +126,7 @@ t.test('streams', async (t) => {
     socket.write(handshake('/ws/echo'))
     await once(socket, 'data')
     socket.pause()
-    // Linux takes up to 36 MiB for both.
+    // Linux buffers up to 36 MiB for both directions.
     const texts = Array.from({ length: 48_000 }, (_, i) => `${i} ${'x'.repeat(1000)}`)
     socket.write(Buffer.concat([...texts.map((text) => frame(text)), BYE]))
     await settled(() => server.endpoint('ws-echo').bytesIn)
@@ -137,7 +137,7 @@ t.test('streams', async (t) => {
     t.same(answers.slice(0, -1), binary(texts))
   })
 
-  t.test('an RST in the middle of a batch leaves the others alone', async (t) => {
+  t.test('an RST in the middle of a batch does not affect other clients', async (t) => {
     for (let i = 0; i < 10; i++) {
       const socket = await connect(target('http'))
       socket.write(Buffer.concat([Buffer.from(handshake('/ws/echo')), ...numbered(3000).map((text) => frame(text))]))
@@ -182,7 +182,7 @@ t.test('streams', async (t) => {
     t.same(String(await answers).match(/(?<=HTTP\/1\.1 )(?:200 OK|404 Not Found)/g), Array.from({ length: 2000 }, () => ['200 OK', '404 Not Found']).flat())
   })
 
-  t.test('an RST in the middle of many requests leaves the others alone', async (t) => {
+  t.test('an RST in the middle of many requests does not affect other clients', async (t) => {
     for (let i = 0; i < 20; i++) {
       const socket = await connect(target('http'))
       socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1 + 500 * (i % 3)))
@@ -194,7 +194,7 @@ t.test('streams', async (t) => {
     t.same(server.log.filter(({ level }) => level >= 50), [])
   })
 
-  t.test('what follows the last answer is not looked at', async (t) => {
+  t.test('bytes after the last request are ignored', async (t) => {
     const socket = await connect(target('http'))
     const received = readAll(socket)
     socket.write('GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' + 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200))
@@ -205,7 +205,7 @@ t.test('streams', async (t) => {
     t.equal(String(await answer).match(/^HTTP\/1\.1 400 /gm)?.length, 1)
   })
 
-  t.test('a short answer behind a large one is sent, though nothing comes after it', async (t) => {
+  t.test('a short answer behind a large one is sent even if nothing follows it', async (t) => {
     const socket = await connect(target('http'))
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -221,7 +221,7 @@ t.test('streams', async (t) => {
     socket.destroy()
   })
 
-  t.test('answers of all lengths keep their place among what ws itself sends', async (t) => {
+  t.test('answers of all lengths keep their place among the frames that ws itself sends', async (t) => {
     const lengths = [0, 1, 125, 126, 127, 2047, 2048, 2049, 4000, 65_535, 3]
     const messages = Array.from({ length: 40 }, () => lengths.map((length) => 'x'.repeat(length))).flat()
     const socket = await connect(target('http'))

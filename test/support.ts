@@ -1,4 +1,4 @@
-/** Starts servers on free ports, in this process or in one of their own, and waits for things without guessing how long they take. */
+/** Starts servers on free ports, in this process or in another, and waits for conditions without guessing times. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect as connectSocket, type Socket } from 'node:net'
@@ -15,19 +15,19 @@ import type { RawService } from '../src/service.ts'
 import { portVariable } from '../src/config/settings.ts'
 import { rawServices } from '../src/sockets/index.ts'
 
-/** Longest wait for anything that a test expects, on a machine that is busy with other things. */
+/** Longest wait for anything that a test expects, even on a busy machine. */
 export const TIMEOUT_MS = 30_000
 
-/** Every service on as many free ports as it has default ones. */
+/** Gives every service as many free ports as it has default ports. */
 export const FREE_PORTS: Values = Object.fromEntries([
   ['HTTP_PORT', '0'],
   ...rawServices.map(({ name, ports }) => [portVariable(name), ports.map(() => '0').join(',')])
 ])
 
-/** A machine that is busy with other tests is no reason to turn requests away. */
+/** A busy machine must not make the server turn requests away. */
 const UNHURRIED: Values = { SHED_DELAY_MS: '60000' }
 
-/** Tests look for the lines of their own clients, however many came before them from the same address. */
+/** Logs every line: tests look for the lines of their own clients, which share one address. */
 export const TALKATIVE: Values = { LOG_RATE: '1000000', LOG_BURST: '1000000' }
 
 export interface LogLine { level: number, msg: string, service?: string, [key: string]: unknown }
@@ -36,13 +36,13 @@ export interface TestServer {
   readonly app: App
   readonly log: LogLine[]
   readonly events: FeedEvent[]
-  /** Ends `events`, for a test of a feed that nobody watches. */
+  /** Ends the subscription of `events`, for tests of a feed that nobody watches. */
   unsubscribe (): void
   endpoint (name: string): Endpoint
   target (name: string): Target
 }
 
-/** Starts a server that the test closes at its end. */
+/** Starts a server that is closed at the end of the test. */
 export async function serverFor (t: Test, settings: Values = {}): Promise<TestServer> {
   const log: LogLine[] = []
   const logger = pino({ level: settings.LOG_LEVEL ?? 'debug' }, { write: (line: string) => { log.push(JSON.parse(line) as LogLine) } })
@@ -61,7 +61,7 @@ export async function serverFor (t: Test, settings: Values = {}): Promise<TestSe
   return { app, log, events, unsubscribe, endpoint, target: (name) => ({ host: '127.0.0.1', port: endpoint(name).port ?? 0 }) }
 }
 
-/** An app of these services alone, each on a free port. */
+/** An app with only these services, each on a free port. */
 export async function appOf (t: Test, services: readonly RawService[], settings: Values = {}, log: { level: number, msg: string }[] = []): Promise<App> {
   const config = loadConfig({}, { ...FREE_PORTS, ...settings })
   const ports = Object.fromEntries(services.map(({ name }) => [name, { variable: portVariable(name), ports: [0], isSet: true }]))
@@ -71,7 +71,7 @@ export async function appOf (t: Test, services: readonly RawService[], settings:
   return app
 }
 
-/** Looks again and again until `condition` holds; fails after TIMEOUT_MS. */
+/** Polls until `condition` holds; fails after TIMEOUT_MS. */
 export async function until (condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS
   while (!await condition()) {
@@ -80,7 +80,7 @@ export async function until (condition: () => boolean | Promise<boolean>, what: 
   }
 }
 
-/** Waits until `read` gives the same value for 300 ms: the only way to see that something has stopped moving. */
+/** Waits until `read` returns the same value for 300 ms: the only way to see that something has stopped. */
 export async function settled (read: () => number): Promise<number> {
   for (let last = read(), still = 0; ;) {
     await delay(20)
@@ -91,7 +91,7 @@ export async function settled (read: () => number): Promise<number> {
   }
 }
 
-/** A connected socket whose errors the test does not care about. */
+/** A connected socket that ignores errors. */
 export async function connect (target: Target, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
   const socket = connectSocket({ host: target.host, port: target.port, noDelay: true, ...options })
   socket.on('error', () => {})
@@ -103,7 +103,7 @@ export async function connect (target: Target, options: { allowHalfOpen?: boolea
 export const handshake = (path: string, headers = '') =>
   `GET ${path} HTTP/1.1\r\nHost: oneloop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`
 
-/** Everything that a socket receives until its end or its death; fails where neither comes within TIMEOUT_MS. */
+/** Everything that a socket receives until it ends or closes; fails if neither happens within TIMEOUT_MS. */
 export async function readAll (socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
@@ -114,17 +114,17 @@ export async function readAll (socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Why a test that needs these programs is skipped: false where all are there, and in CI, where it must fail instead. */
+/** Why a test that needs these programs is skipped; false if all are there, and in CI, where the test must fail instead. */
 export function without (...programs: string[]): string | false {
   const missing = programs.filter((program) => spawnSync('which', [program]).status !== 0)
   return process.env.CI === undefined && missing.length > 0 && `without ${missing.join(', ')}`
 }
 
 export const ROOT = new URL('..', import.meta.url)
-/** The program as it is shipped: `npm test` builds it first. */
+/** The built program; `npm test` builds it first. */
 export const PROGRAM = [process.execPath, 'dist/cli.js'] as const
 const { NODE_OPTIONS: _tapsOwn, ...rest } = process.env
-/** The environment without tap's own loader, which the program does not need. */
+/** The environment without tap's loader, which the program does not need. */
 export const ENV: NodeJS.ProcessEnv = rest
 
 export interface LaunchOptions {
@@ -135,17 +135,15 @@ export interface LaunchOptions {
   readonly node?: readonly string[]
 }
 
-/** Starts the program with these arguments. */
 export function launch (args: readonly string[], env: NodeJS.ProcessEnv = {}, { uid, before = ':', node = [] }: LaunchOptions = {}): ChildProcess {
   const [program, script] = PROGRAM
-  // tap gives its own NODE_OPTIONS to every process; the program starts in half the time without them.
+  // tap sets NODE_OPTIONS for every process; the program starts faster without them.
   const shell = ['-c', `unset NODE_OPTIONS; ${before}; exec "$@"`, 'sh', program, ...node, script, ...args]
   return spawn('sh', shell, { cwd: ROOT, env: { ...ENV, ...env }, ...(uid !== undefined && { uid }) })
 }
 
 export interface Run { readonly code: number | null, readonly stdout: string, readonly stderr: string }
 
-/** Runs the program to its end. */
 export async function run (
   args: readonly string[], { input = '', env = {}, ...options }: LaunchOptions & { input?: string | Buffer, env?: NodeJS.ProcessEnv } = {}
 ): Promise<Run> {
@@ -167,7 +165,7 @@ export interface Served {
   target (name: string): Target
 }
 
-/** The server in a process of its own; its log lines as they come. */
+/** Starts the server in its own process, and collects its log lines. */
 export async function serve (t: Test, env: NodeJS.ProcessEnv = {}, options: LaunchOptions = {}): Promise<Served> {
   const child = launch(['serve'], { ...FREE_PORTS, ...UNHURRIED, ...env }, options)
   t.teardown(() => { child.kill('SIGKILL') })
@@ -176,7 +174,7 @@ export async function serve (t: Test, env: NodeJS.ProcessEnv = {}, options: Laun
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     const parts = (rest + text).split('\n')
     rest = parts.pop() ?? ''
-    // A line that is no JSON throws here, and fails the test.
+    // A line that is not JSON throws here and fails the test.
     for (const part of parts) lines.push(JSON.parse(part) as Record<string, unknown>)
   })
   await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'listening'), 'the server listens')

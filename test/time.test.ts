@@ -1,4 +1,4 @@
-/** The time: every second once, in the zone that date(1) shows. */
+/** The time services: each second once, in the time zone of date(1). */
 import { execFileSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
@@ -10,7 +10,7 @@ import { serve, serverFor, TIMEOUT_MS, until } from './support.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
-t.test('/ws/time tells every second once, at its beginning', async (t) => {
+t.test('/ws/time sends every second once, at its beginning', async (t) => {
   const { target } = await serverFor(t)
   const heard: { text: string, at: number }[] = []
   const listen = () => connectWebSocket({ ...target('http'), path: '/ws/time' }, { ...options, onMessage: ({ data }) => heard.push({ text: String(data), at: Date.now() }) })
@@ -23,14 +23,14 @@ t.test('/ws/time tells every second once, at its beginning', async (t) => {
   for (const { text, at } of heard.slice(1)) t.ok(at >= Date.parse(text), `${text} is told when it has begun`)
 })
 
-t.test('a timer that fires early tells no second twice, and a client that comes while one is due is told it once', async (t) => {
+t.test('no second is sent twice, neither by an early timer nor to a client that connects just before a tick', async (t) => {
   let now = 1_000_000_000_990
   t.intercept(Date, 'now', { value: () => now })
   const service = wsTime()
   const told: string[] = []
   const client = { isBehind: false, send: (text: string) => told.push(text) } as unknown as WebSocketClient
   const receiver = service.onConnection(client) as WebSocketReceiver
-  // The timer comes after 10 ms, and the clock stands still: that is too early.
+  // The timer fires after 10 ms while the clock stands still, which is too early.
   await delay(50)
   t.equal(told.length, 1)
   now += 500
@@ -40,7 +40,7 @@ t.test('a timer that fires early tells no second twice, and a client that comes 
   receiver.close?.()
 })
 
-t.test('the zone is that of date(1), also where TZ has the form of POSIX', async (t) => {
+t.test('the zone is that of date(1), also if TZ is in POSIX form', async (t) => {
   for (const [TZ, isTold] of [['CET-1CEST,M3.5.0,M10.5.0/3', false], ['<+0545>-5:45', false], ['Asia/Tokyo', false], ['ABC3:17', true]] as const) {
     const { target, lines, child } = await serve(t, { TZ })
     const seconds = async () => Date.parse(`${String(await ask(target('time'), options)).trim()} UTC`) / 1000

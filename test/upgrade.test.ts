@@ -1,4 +1,4 @@
-/** Clients that do several things at once: a FIN with the handshake, bytes behind the last request, an upgrade behind an answer. */
+/** Clients that do several things at once: a FIN with the handshake, bytes after the last request, an upgrade behind a request. */
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
@@ -8,7 +8,7 @@ import { connect, handshake, readAll, serverFor, settled, TIMEOUT_MS, until } fr
 
 const [TEXT, CLOSE, PING] = [0x1, 0x8, 0x9]
 const BYE = frameBytes(CLOSE, Buffer.from([0x03, 0xe8]))
-/** What a server's frames look like: unmasked. */
+/** A server's frame, which is not masked. */
 const ECHO = Buffer.from('\x81\x05Hello', 'latin1')
 const BYE_BACK = Buffer.from('880203e8', 'hex')
 
@@ -28,12 +28,12 @@ t.test('fifteen WebSocket clients whose FIN comes with their handshake, message 
   await until(() => server.app.endpoints.every(({ open }) => open === 0), 'all are gone')
 })
 
-t.test('answers are whole although their client sent more behind its last request, and reads slowly', async (t) => {
+t.test('answers are whole even if the client sends more after its last request and reads slowly', async (t) => {
   const server = await serverFor(t, { HTTP_RATE: '1000', HTTP_BURST: '1000', HTTP_MAX_PIPELINED: '1000' })
   const body = (await server.app.inject('/assets/page.js')).rawPayload
   t.ok(body.length > 30_000, `${body.length} bytes`)
   const ask = (headers = '') => `GET /assets/page.js HTTP/1.1\r\nHost: oneloop\r\n${headers}\r\n`
-  // One answer, and more than the client's system takes before the client reads.
+  // One answer, and then more answers than the client's system buffers.
   for (const count of [1, 150]) {
     const socket = await connect(server.target('http'), { allowHalfOpen: true })
     socket.pause()
@@ -47,7 +47,7 @@ t.test('answers are whole although their client sent more behind its last reques
   }
 })
 
-/** A piece in each turn of the loop, to the server's FIN; fails where an RST comes first. */
+/** Reads a piece in each turn of the loop until the server's FIN; fails if an RST comes first. */
 async function readSlowly (socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   const failed = new Promise<never>((_resolve, reject) => { socket.once('error', reject) })
@@ -73,7 +73,7 @@ t.test('an upgrade behind a POST with a body waits for the POST\'s answer', asyn
   }
 })
 
-t.test('as many pongs as there are pings in one segment', async (t) => {
+t.test('pings in one segment all get a pong', async (t) => {
   const server = await serverFor(t)
   for (const count of [61, 100, 200]) {
     const socket = await connect(server.target('http'))
@@ -84,7 +84,7 @@ t.test('as many pongs as there are pings in one segment', async (t) => {
   }
 })
 
-t.test('a client that half-closes after its request gets a slow answer, too', async (t) => {
+t.test('a client that half-closes after its request also gets a slow answer', async (t) => {
   const server = await serverFor(t)
   for (const request of [
     'POST /api/lab/wait?ms=300 HTTP/1.1\r\nHost: oneloop\r\nContent-Length: 0\r\n\r\n',
@@ -99,7 +99,7 @@ t.test('a client that half-closes after its request gets a slow answer, too', as
   await until(() => server.endpoint('http').open === 0, 'all are gone')
 })
 
-t.test('an ignored upgrade leaves a connection that goes on', async (t) => {
+t.test('a connection goes on after an ignored upgrade', async (t) => {
   const server = await serverFor(t)
   const socket = await connect(server.target('http'))
   let text = ''
@@ -114,7 +114,7 @@ t.test('an ignored upgrade leaves a connection that goes on', async (t) => {
   socket.destroy()
 })
 
-t.test('a refused handshake is told of: headers, a log line, a count', async (t) => {
+t.test('a refused handshake gets headers, a log line and a count', async (t) => {
   const server = await serverFor(t)
   for (const [header, code] of [['Sec-WebSocket-Version: 12', 'ERR_WS_VERSION'], ['Sec-WebSocket-Key: short', 'ERR_WS_KEY'], ['Sec-WebSocket-Protocol: a,a', 'ERR_WS_PROTOCOL']] as const) {
     const socket = await connect(server.target('http'))
@@ -130,7 +130,7 @@ t.test('a refused handshake is told of: headers, a log line, a count', async (t)
   t.match(server.log.find(({ msg }) => msg === 'refused'), { service: 'ws-echo', reason: 'ERR_WS_VERSION' })
 })
 
-t.test('a body that would be too large is refused before it is sent, by a client that asks', async (t) => {
+t.test('a client that expects 100-continue is refused before it sends a body that is too large', async (t) => {
   const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '10' })
   const ask = async (length: number) => {
     const socket = await connect(server.target('http'))
@@ -144,7 +144,7 @@ t.test('a body that would be too large is refused before it is sent, by a client
   t.match(await ask(10), /^HTTP\/1\.1 100 Continue\r\n\r\n$/)
 })
 
-t.test('what is pipelined gets every answer, whatever comes behind it', async (t) => {
+t.test('pipelined requests are all answered, whatever follows them', async (t) => {
   const KEPT = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
   const LATER = 'GET /metrics HTTP/1.1\r\nHost: oneloop\r\n\r\n'
   const WAIT = 'POST /api/lab/wait?ms=200 HTTP/1.1\r\nHost: oneloop\r\n\r\n'
@@ -168,7 +168,7 @@ t.test('what is pipelined gets every answer, whatever comes behind it', async (t
   }
 })
 
-t.test('empty lines keep no connection alive', async (t) => {
+t.test('empty lines do not keep a connection alive', async (t) => {
   const server = await serverFor(t, { HTTP_KEEP_ALIVE_MS: '300', HTTP_HEADERS_MS: '300', HTTP_REQUEST_MS: '500' })
   const socket = await connect(server.target('http'))
   const ended = readAll(socket)
@@ -179,7 +179,7 @@ t.test('empty lines keep no connection alive', async (t) => {
   await until(() => server.log.some(({ reason }) => reason === 'idle: HTTP_KEEP_ALIVE_MS'), 'the reason is logged')
 })
 
-t.test('a body is limited where no route reads one, too', async (t) => {
+t.test('a body is limited even if no route reads it', async (t) => {
   const server = await serverFor(t, { HTTP_MAX_BODY_BYTES: '10' })
   for (const [headers, status] of [['Content-Length: 11', '413'], ['Transfer-Encoding: chunked', '200']] as const) {
     const socket = await connect(server.target('http'), { allowHalfOpen: true })

@@ -1,10 +1,10 @@
-/** A client that a test takes away: it opens a conversation of every kind, says `ready`, and then is told nothing. */
+/** The client that a test makes vanish: it opens a conversation of every kind, and then prints `ready`. */
 import { connect } from 'node:net'
 import { WebSocket } from 'ws'
 
 const [host, http, echo] = process.argv.slice(2)
 
-/** Resolves once it is `connected`, or has `sent` the text, or has been `answered`. */
+/** Resolves once the socket is `connected`, has `sent` the text, or was `answered`. */
 function open (port, text, until) {
   return new Promise((resolve) => {
     const socket = connect({ host, port, allowHalfOpen: true }, () => {
@@ -16,7 +16,7 @@ function open (port, text, until) {
   })
 }
 
-/** Open, and alive: it answers its first ping. */
+/** Opens a WebSocket, and resolves after its first ping. */
 function openWebSocket () {
   const socket = new WebSocket(`ws://${host}:${http}/ws/echo`)
   socket.on('error', () => {})
@@ -26,7 +26,7 @@ function openWebSocket () {
 await Promise.all([
   openWebSocket(),
   open(echo, 'Hello', 'answered'),
-  // More than it is read of, and none of it read back.
+  // Sends more than the server takes, and reads no answers.
   open(echo, Buffer.alloc(32 * 1024 * 1024), 'connected'),
   open(http, 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n', 'answered'),
   open(http, 'GET / HTTP/1.1\r\nHost: one', 'sent'),

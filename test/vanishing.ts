@@ -1,4 +1,4 @@
-/** What becomes of a client that vanishes in the middle of everything. */
+/** Tests of a client that vanishes during conversations of every kind. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Test } from 'tap'
@@ -7,17 +7,17 @@ import { ENV, ROOT, serverFor, until } from './support.ts'
 
 /** A way to vanish. */
 export interface Way {
-  /** What goes before the client's command. */
+  /** Words before the client's command. */
   readonly prefix: readonly string[]
   readonly host: string
   vanish (child: ChildProcess): void
-  /** Lets the next client be there. */
+  /** Restores the network or process for the next client. */
   restore (): void
 }
 
-/** It is ended by the limits of time, and holds up no drain. */
+/** Checks that the time limits end it, and that it does not hold a drain up. */
 export async function vanishes (t: Test, way: Way): Promise<void> {
-  /** A client in a process of its own, in the middle of a conversation of every kind. */
+  /** Starts a client in its own process, and waits until all its conversations are open. */
   const open = async (target: Find) => {
     const [command = '', ...args] = [...way.prefix, process.execPath, 'test/vanishing-client.js', way.host, target('http').port, target('echo').port].map(String)
     const child = spawn(command, args, { cwd: ROOT, env: ENV, stdio: ['ignore', 'pipe', 'inherit'] })

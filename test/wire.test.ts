@@ -1,4 +1,4 @@
-/** The wire's seam: a step takes a client's stream and gives a stream, and no runner knows of it. */
+/** The steps of the wire: a step takes a client's stream and returns a stream, unknown to the runners. */
 import { once } from 'node:events'
 import { Duplex, pipeline, Transform } from 'node:stream'
 import { pino } from 'pino'
@@ -22,7 +22,7 @@ async function appWith (t: Test, steps: readonly Step[]): Promise<{ app: App, ta
 const map = (change: (byte: number) => number) => new Transform({
   transform (chunk: Buffer, _encoding, done) { done(null, chunk.map(change)) }
 })
-/** Both ways, on the socket's own stream. */
+/** Scrambles both directions of the client's stream. */
 const scrambled: Step = (client) => {
   const [readable, writable] = [map((byte) => byte ^ 1), map((byte) => byte ^ 1)]
   pipeline(client.stream, readable, () => {})
@@ -30,7 +30,7 @@ const scrambled: Step = (client) => {
   return { ...client, stream: Duplex.from({ readable, writable }) }
 }
 
-t.test('a runner talks to the stream that the last step gives', async (t) => {
+t.test('a runner uses the stream that the last step returns', async (t) => {
   const seen: string[] = []
   const note = (name: string): Step => async (client) => {
     seen.push(name)
@@ -41,13 +41,13 @@ t.test('a runner talks to the stream that the last step gives', async (t) => {
   const sent = Buffer.alloc(1_000_000, 'oneloop ')
   t.ok((await ask(target('echo'), { send: sent, ...options })).equals(sent), 'a megabyte, a half-close, and every byte back')
   t.same(seen, ['first', 'second'])
-  // Nobody has scrambled this text: the step has.
+  // The service sends plain text; only the step scrambles it.
   t.match((await ask(target('greeting'), options)).map((byte) => byte ^ 1).toString(), 'Thank you for connecting with the socket')
   await until(() => app.endpoints.every(({ open }) => open === 0), 'all are gone')
   t.equal(app.endpoints.find(({ name }) => name === 'echo')?.bytesIn, sent.length)
 })
 
-t.test('steps stand in front of HTTP as of raw TCP', async (t) => {
+t.test('steps apply to HTTP as well as raw TCP', async (t) => {
   let passed = 0
   const { target } = await appWith(t, [(client) => { passed++; return client }])
   t.equal((await get(target('http'), '/healthz', TIMEOUT_MS)).status, 200)
@@ -55,7 +55,7 @@ t.test('steps stand in front of HTTP as of raw TCP', async (t) => {
   t.equal(passed, 2)
 })
 
-t.test('a client that a step refuses is counted under the reason, costs nobody else anything, and gives its place back', async (t) => {
+t.test('a client that a step refuses is counted under the reason, does not affect others, and gives its place back', async (t) => {
   let isRefused = true
   const { app, target } = await appWith(t, [async (client) => {
     if (isRefused) throw new Refusal('no header')
@@ -69,7 +69,7 @@ t.test('a client that a step refuses is counted under the reason, costs nobody e
   t.equal(String(await ask(target('echo'), { send: Buffer.from('abc'), ...options })), 'abc')
 })
 
-t.test('a client that resets while a step waits is let go', async (t) => {
+t.test('a client that resets during a step is forgotten', async (t) => {
   let release = () => {}
   const { app, target } = await appWith(t, [async (client) => {
     await new Promise<void>((resolve) => { release = resolve })

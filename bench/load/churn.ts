@@ -1,4 +1,4 @@
-/** Connections that each are one operation: connect, ask, read the answer, close. */
+/** Short connections: each is one operation (connect, ask, read the answer, close). */
 import { connect } from 'node:net'
 import { fixedBody } from './http.ts'
 import type { Result } from './job.ts'

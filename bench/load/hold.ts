@@ -1,14 +1,14 @@
-/** Idle connections: what each costs the server to open, and to keep. An operation is a connection opened. */
+/** Idle connections: measures what each costs the server to open and to keep. An operation is an opened connection. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Result } from './job.ts'
 import { costOf, difference, type Meter } from './meter.ts'
 import { dialogueOf, openStream } from './stream.ts'
 
-/** Opened at once, for a listener's backlog. */
+/** Connections opened at once: a listener's backlog is limited. */
 const BATCH = 100
 const OPEN_MS = 30_000
 const SETTLE_MS = 1000
-/** Code that runs for the first time takes memory that is no connection's. */
+/** Connections opened first, because code that runs for the first time takes memory of its own. */
 const REHEARSAL = 500
 
 async function openIdle (meter: Meter, count: number) {

@@ -1,17 +1,17 @@
-/** What the bench tells a load generator, and what it hears from it. */
+/** The messages between the bench and a load generator. */
 
 export type Protocol = 'http' | 'ws' | 'tcp' | 'udp' | 'time'
 
 export interface Load {
   readonly protocol: Protocol
   readonly connections: number
-  /** Bytes of a message. */
+  /** Bytes in a message. */
   readonly size?: number
   /** Messages in flight on each connection; 1 if not given. */
   readonly depth?: number
-  /** `churn`: a connection for each operation. `hold`: connections that stay idle. */
+  /** `churn`: a connection for each operation. `hold`: idle connections. */
   readonly kind?: 'churn' | 'hold'
-  /** Time between an answer and the next request of a light client. */
+  /** Milliseconds between an answer and the next request of a light client. */
   readonly pauseMs?: number
 }
 
@@ -21,13 +21,13 @@ export interface Job extends Load {
   readonly seconds: number
   /** The server's process, whose CPU time and memory are read; 0 if it is not known. */
   readonly pid: number
-  /** Clients come from 127.0.0.1 (0) or, in turn, from so many addresses from 127.0.1.1 on. */
+  /** Number of source addresses, counted from 127.0.1.1, which clients take in turn; 0 for the usual one. */
   readonly sources: number
-  /** A flood opens again what the server closes. */
+  /** A flood reopens connections that the server closes. */
   readonly isFlood?: boolean
 }
 
-/** Times are in µs; null is what could not be measured. `note` is the first error, `bytesEach` the server's memory for an idle connection. */
+/** Times are in µs; null means not measured. `note` is the first error, `bytesEach` the server's memory for an idle connection. */
 export interface Result {
   readonly operations: number
   readonly seconds: number

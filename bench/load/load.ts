@@ -1,6 +1,6 @@
 /**
- * The load generator: a process of its own. Its argument is a JSON array of jobs, which it does at the same time;
- * it prints their results as one line of JSON.
+ * The load generator, a separate process. Its argument is a JSON array of jobs, which it runs at the same time. It prints the
+ * results as one line of JSON.
  */
 import { setPriority } from 'node:os'
 import { runChurn } from './churn.ts'
@@ -18,7 +18,7 @@ function runOf ({ protocol, kind, pauseMs }: Job) {
 }
 
 const jobs = JSON.parse(process.argv[2] ?? '') as Job[]
-// The light clients share its CPU and must not wait for it.
+// A flood has low priority: the light clients share its CPU and must not wait for it.
 if (jobs.some(({ isFlood }) => isFlood)) setPriority(19)
 const results = await Promise.all(jobs.map((job) => runOf(job)(new Meter(job))))
 process.stdout.write(`${JSON.stringify(results)}\n`, () => process.exit())

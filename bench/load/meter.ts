@@ -1,4 +1,4 @@
-/** What a load counts, and the window of time in which it counts. */
+/** Counts the operations of a load within a window of time. */
 import { readFileSync } from 'node:fs'
 import { createHistogram } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,7 +13,7 @@ export function costOf (pid: number) {
   const { user, system } = process.cpuUsage()
   const own = { at: performance.now(), own: user + system }
   try {
-    // The name before the bracket may have spaces in it.
+    // The process name in brackets may contain spaces.
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ').map(Number) ?? []
     const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
     return { ...own, server: ((fields[11] ?? 0) + (fields[12] ?? 0)) * US_PER_TICK, resident: Number(resident) * 1024 }
@@ -26,11 +26,11 @@ export const difference = (after: number | null, before: number | null) => after
 
 export class Meter {
   readonly job: Job
-  /** Where the job's URL points to. */
+  /** The parts of the job's URL. */
   readonly to: { readonly host: string, readonly port: number, readonly path: string, readonly authority: string }
   /** Requests without an answer yet. */
   waiting = 0
-  /** Nothing new is sent any more. */
+  /** No further requests are sent. */
   isOver = false
   #operations = 0
   #errors = 0
@@ -44,7 +44,7 @@ export class Meter {
     this.to = { host: hostname.replaceAll(/[[\]]/g, ''), port: Number(port || 80), path: `${pathname || '/'}${search}`, authority: host }
   }
 
-  /** Counts operations that began at the same time, by performance.now(). */
+  /** Counts operations that began at the same time (by performance.now()). */
   count (beganAt: number, operations = 1): void {
     if (!this.#isCounting) return
     this.#operations += operations
@@ -57,10 +57,10 @@ export class Meter {
     this.#note ||= message
   }
 
-  /** One client, which asks again and again until the load is over. */
+  /** Runs one client that asks repeatedly until the load is over. */
   async repeat (ask: () => Promise<void>): Promise<void> {
     const { pauseMs } = this.job
-    // Light clients do not ask in step.
+    // Light clients start at different times.
     if (pauseMs) await delay(Math.random() * pauseMs)
     while (!this.isOver) {
       const began = performance.now()
@@ -76,7 +76,7 @@ export class Meter {
     }
   }
 
-  /** The warm-up and the window. What is in flight then has some time to come home; what does not is an error. */
+  /** Runs the warm-up and the window. Afterwards, requests in flight get some time to finish; later ones are errors. */
   async measure (): Promise<Result> {
     const { warmup, seconds, pid, pauseMs, isFlood = false } = this.job
     await delay(warmup * 1000)
@@ -85,7 +85,7 @@ export class Meter {
     await delay(seconds * 1000)
     const after = costOf(pid)
     this.isOver = true
-    // The slowest answers of a light client would be left out otherwise.
+    // Otherwise the slowest answers of light clients would be left out.
     this.#isCounting = pauseMs !== undefined
     if (!isFlood) {
       for (let waitedMs = 0; this.waiting > 0 && waitedMs < HOME_MS; waitedMs += 5) await delay(5)
@@ -108,7 +108,7 @@ export class Meter {
     }
   }
 
-  /** Where the client with this number connects to and comes from. Only Linux has all of 127.0.0.0/8. */
+  /** The addresses that the client with this number connects to and from. Only Linux has all of 127.0.0.0/8. */
   route (index: number): { host: string, port: number, localAddress?: string } {
     const { to: { host, port }, job: { sources } } = this
     return { host, port, ...(sources > 0 && host.startsWith('127.') && process.platform === 'linux' && { localAddress: `127.0.1.${1 + index % sources}` }) }

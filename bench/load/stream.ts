@@ -1,13 +1,13 @@
 /**
- * TCP and WebSocket connections that keep a number of messages in flight, and compare every byte that comes back.
- * Frames that are made once, and answers that are known to the byte, cost the generator less than a WebSocket library would.
+ * TCP and WebSocket connections that keep a number of messages in flight and compare every byte that comes back. Prepared
+ * frames and known answers cost the generator less than a WebSocket library would.
  */
 import { connect } from 'node:net'
 import type { Result } from './job.ts'
 import { payloadOf, type Meter } from './meter.ts'
 
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
-/** One for all: each read is done with before the next. */
+/** Shared by all connections: each read is processed before the next. */
 const readBuffer = Buffer.alloc(262_144)
 
 interface Dialogue { readonly request: Buffer, readonly reply: Buffer, readonly opening?: string }
@@ -26,7 +26,7 @@ function frame (payload: Buffer, mask?: Buffer): Buffer {
 export function dialogueOf ({ job: { protocol, size = 16 }, to: { path, authority } }: Meter): Dialogue {
   const payload = payloadOf(size)
   if (protocol === 'tcp') return { request: payload, reply: payload }
-  // The key, and below the answer to it, are those of RFC 6455's example.
+  // The key, and the answer to it below, are from the example in RFC 6455.
   const upgrade = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
   return { request: frame(payload, MASK), reply: frame(payload), opening: `GET ${path} HTTP/1.1\r\nHost: ${authority}\r\n${upgrade}\r\n\r\n` }
 }
@@ -41,14 +41,14 @@ export function openStream (meter: Meter, dialogue: Dialogue, index: number, isI
   const sentAt = new Float64Array(depth)
   let sent = 0
   let answered = 0
-  /** Bytes of a reply that is not whole yet. */
+  /** Bytes of an incomplete reply. */
   let position = 0
   let head = ''
   let state: 'opening' | 'open' | 'closed' = 'opening'
   let settle = () => {}
-  /** Resolves when it is open, or has failed. */
+  /** Resolves when the connection is open or has failed. */
   const settled = new Promise<void>((resolve) => { settle = resolve })
-  // One that never opens has no answer either.
+  // A connection that never opens counts as unanswered.
   meter.waiting++
   const onread = { buffer: readBuffer, callback: (size: number) => { read(readBuffer.subarray(0, size)); return true } }
   const socket = connect({ noDelay: true, onread, ...meter.route(index) })
@@ -61,7 +61,7 @@ export function openStream (meter: Meter, dialogue: Dialogue, index: number, isI
     meter.waiting--
     settle()
     if (isIdle) return
-    // Light clients do not ask in step.
+    // Light clients start at different times.
     if (pauseMs) setTimeout(send, Math.random() * pauseMs, 1)
     else send(depth)
   }
@@ -80,7 +80,7 @@ export function openStream (meter: Meter, dialogue: Dialogue, index: number, isI
     const end = position + chunk.length
     if (end > (sent - answered) * replySize || chunk.compare(replies, position, end) !== 0) {
       const rest = dialogue.opening && withoutPing(chunk)
-      return rest ? read(rest) : fail('other bytes came back than were sent')
+      return rest ? read(rest) : fail('the bytes that came back are not those sent')
     }
     position = end % replySize
     const count = Math.floor(end / replySize)
@@ -91,14 +91,14 @@ export function openStream (meter: Meter, dialogue: Dialogue, index: number, isI
     else send(count)
   }
 
-  /** Cuts out the first ping between two replies. Its answer can wait for longer than a load lasts. */
+  /** Cuts out the first ping between two replies. It stays unanswered: a load is shorter than the server's patience. */
   function withoutPing (chunk: Buffer): Buffer | undefined {
     let at = (replySize - position) % replySize
     while (at < chunk.length && chunk[at] !== 0x89) at += replySize
     return at < chunk.length ? Buffer.concat([chunk.subarray(0, at), chunk.subarray(at + 2 + (chunk[at + 1] ?? 0))]) : undefined
   }
 
-  /** Returns what comes after the answer to the opening. */
+  /** Returns the bytes after the answer to the opening. */
   function readOpening (chunk: Buffer): Buffer {
     head += chunk.toString('latin1')
     const end = head.indexOf('\r\n\r\n')

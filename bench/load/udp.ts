@@ -1,18 +1,18 @@
-/** Datagrams in flight. One that is not back after a while is an error. */
+/** Keeps datagrams in flight. A datagram that does not come back in time is an error. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Result } from './job.ts'
 import { payloadOf, type Meter } from './meter.ts'
 
 const LOST_MS = 1000
-/** A flood waits for nobody. */
+/** Shorter in a flood: lost datagrams must not hold the client up. */
 const FLOOD_LOST_MS = 10
 
 async function openClient (meter: Meter, index: number): Promise<void> {
   const { size = 64, depth = 1, isFlood } = meter.job
   const { host, port, localAddress } = meter.route(index)
   const payload = payloadOf(size)
-  /** By the number in a datagram's first four bytes. */
+  /** Callbacks by the number in a datagram's first four bytes. */
   const answered = new Map<number, () => void>()
   let number = 0
   const socket = createSocket('udp4').on('error', ({ message }) => meter.fail(message))
@@ -22,7 +22,7 @@ async function openClient (meter: Meter, index: number): Promise<void> {
   socket.on('message', (message) => {
     if (message.length !== size || !message.subarray(4).equals(payload.subarray(4))) return meter.fail('a datagram came back changed')
     const key = message.readUInt32LE()
-    // Not there: it was given up, or is a second answer.
+    // Absent if the datagram was given up, or if this is a second answer.
     answered.get(key)?.()
   })
   const ask = async () => await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 /**
- * Bare Node.js in one process, each part as its manual shows it: node:net, node:dgram and, for the argument `fastify`, Fastify
- * with @fastify/websocket, otherwise node:http and ws. Prints its ports.
+ * Bare Node.js in one process, each part as its manual shows it: node:net, node:dgram, node:http and ws. With the argument
+ * `fastify`, Fastify and @fastify/websocket replace the last two. Prints its ports.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** Asks every service that a server says it has, and says how each one answered. */
+/** Asks every service that a server lists, and reports how each one answered. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatAddress, type Target } from '../shared/address.ts'
 import type { Example, Service } from '../service.ts'
@@ -9,7 +9,7 @@ import * as tcp from './tcp.ts'
 import { sendDatagram } from './udp.ts'
 import * as websocket from './websocket.ts'
 
-/** One row of `/api/services`, as far as the check needs it. */
+/** The fields of a row of `/api/services` that the check needs. */
 export interface Listed {
   readonly name: string
   readonly transport: string
@@ -17,32 +17,32 @@ export interface Listed {
   readonly state: string
   readonly path?: string
   readonly total?: number
-  /** Its port is a default, and nobody says whether the server has it. */
+  /** The port is a default; the server has not confirmed it. */
   readonly isGuess?: true
 }
 
-/** A service, as far as a client needs to know it. */
+/** The fields of a service that a client needs. */
 export type Known = Pick<Service, 'name' | 'transport' | 'example'>
 
 export interface Checked {
   readonly name: string
   readonly transport: string
   readonly port: number | null
-  /** `skipped`: its default port was in use; `unknown`: a service that this client does not know, or at a port that it cannot know. */
+  /** `skipped`: its default port was in use. `unknown`: this client does not know the service or its port. */
   readonly result: 'ok' | 'failed' | 'skipped' | 'off' | 'unknown'
-  /** From the first packet to the whole answer, or to the failure. */
+  /** Milliseconds from the first packet to the whole answer, or to the failure. */
   readonly ms?: number
   readonly message?: string
 }
 
-/** What the server says it serves. Rejects with a ClientError. */
+/** The services that the server lists. Rejects with a ClientError. */
 export async function listServices (target: Target, timeoutMs: number): Promise<Listed[]> {
   const { status, body } = await get(target, '/api/services', timeoutMs)
   const rows: unknown = status === 200 ? parse(body) : undefined
   if (Array.isArray(rows) && rows.every(isListed)) return rows
   const reason = status === 429 || status === 503 ? messageIn(body) : ''
   if (reason !== '') throw new ClientError('ERR_REFUSED', `${formatAddress(target.host, target.port)} turned this machine away with ${status}${reason}`)
-  throw new ClientError('ERR_NOT_ONELOOP', `what answers on ${formatAddress(target.host, target.port)} is not oneloop: GET /api/services gave ${status}`)
+  throw new ClientError('ERR_NOT_ONELOOP', `the server at ${formatAddress(target.host, target.port)} is not oneloop: GET /api/services gave ${status}`)
 }
 
 function isListed (row: unknown): row is Listed {
@@ -50,7 +50,7 @@ function isListed (row: unknown): row is Listed {
   return [name, transport, state].every((value) => typeof value === 'string') && (port === null || typeof port === 'number')
 }
 
-/** Checks one listed service after the other, so that no round trip waits for another. */
+/** Checks the listed services one after another, so that they do not slow each other down. */
 export async function check (host: string, listed: readonly Listed[], known: readonly Known[], { timeoutMs, http }: { timeoutMs: number, http?: Target | undefined }): Promise<Checked[]> {
   const results: Checked[] = []
   const before = http && await refusals(http, timeoutMs)
@@ -62,13 +62,13 @@ export async function check (host: string, listed: readonly Listed[], known: rea
   return results
 }
 
-/** How often the server turned somebody away, by its own words: `oneloop_refused_total{service="echo",reason="TCP_MAX_PER_ADDRESS"}`. */
+/** The server's refusal counters by label: `oneloop_refused_total{service="echo",reason="TCP_MAX_PER_ADDRESS"}`. */
 async function refusals (http: Target, timeoutMs: number): Promise<Map<string, string>> {
   const { body } = await get(http, '/metrics', timeoutMs).catch(() => ({ body: '' }))
   return new Map([...body.matchAll(/^(oneloop_refused_total\{.+\}) (\d+)$/gm)].map(([, label = '', count = '']) => [label, count]))
 }
 
-/** Which limit refused the check, if one did while it ran. */
+/** Names the limit that refused the check, if one of its counters has changed. */
 function refused (name: string, before: Map<string, string>, after: Map<string, string>): string | undefined {
   for (const [label, count] of after) {
     const limit = before.get(label) !== count && label.includes(`service="${name}"`) && /reason="(\w+)"/.exec(label)?.[1]
@@ -122,10 +122,10 @@ async function checkHttp (target: Target, timeoutMs: number): Promise<void> {
   if (status !== 200) throw new ClientError('ERR_ANSWER', `/healthz answered ${status}`)
 }
 
-/** How often a server is asked for its counts: less often than its HTTP_RATE allows. */
+/** Time between two requests for the server's counters: HTTP_RATE allows more. */
 const POLL_MS = 50
 
-/** A service that never answers has heard us when its own count says so; without HTTP all we learn is that its port is not closed. */
+/** A service that never answers counts its datagrams. Without HTTP, the check only learns that the port is not closed. */
 async function checkListener (target: Target, { send = '' }: Example, timeoutMs: number, http: Target | undefined, row: Listed): Promise<void> {
   const deliver = () => sendDatagram(target, Buffer.from(send), { timeoutMs, isAnswered: false })
   if (!http) {

@@ -1,4 +1,4 @@
-/** What went wrong for a client, in one line: what was tried, what happened, what to do. */
+/** A client's failure in one line: what was tried, what happened, what to do. */
 import { formatAddress, type Target } from '../shared/address.ts'
 import { printable } from '../shared/printable.ts'
 
@@ -26,16 +26,16 @@ const CAUSES: Readonly<Record<string, string>> = {
   EMFILE: 'this machine allows this process no more file descriptors. Allow more with ulimit -n',
   ENFILE: 'this machine has no file descriptor left',
   EADDRNOTAVAIL: 'this machine has no such address, or no free port left for it',
-  EPERM: 'this machine does not permit it. Look at its firewall',
-  EACCES: 'this machine does not permit it. Look at its firewall, or take an address that is no broadcast',
-  EMSGSIZE: 'the message is too large for one datagram: 65507 bytes is the most'
+  EPERM: 'this machine does not permit it. Check its firewall',
+  EACCES: 'this machine does not permit it. Check its firewall, or use an address that is not a broadcast address',
+  EMSGSIZE: 'the message is too large for one datagram, which holds at most 65507 bytes'
 }
 
-/** A socket's error in the user's words. `tried` is such as `cannot connect to`. */
+/** Turns a socket's error into a ClientError. `tried` begins the message: `cannot connect to`. */
 export function explain (error: NodeJS.ErrnoException, tried: string, target: Target): ClientError {
   if (error instanceof ClientError) return error
   const code = error.code ?? 'ERR_CLIENT'
-  const cause = code.startsWith('HPE_') ? 'what answers there does not speak HTTP. Check the port' : CAUSES[code] ?? error.message
+  const cause = code.startsWith('HPE_') ? 'the server there does not speak HTTP. Check the port' : CAUSES[code] ?? error.message
   return new ClientError(code, `${tried} ${formatAddress(target.host, target.port)}: ${cause}`, { cause: error })
 }
 
@@ -47,7 +47,7 @@ export function timedOut (target: Target, timeoutMs: number): ClientError {
   return new ClientError('ETIMEDOUT', `no answer from ${formatAddress(target.host, target.port)} within ${timeoutMs / 1000} s. Check the address, or allow more with --timeout`)
 }
 
-/** What an error answer of oneloop's says: `: too many WebSockets are open (…)`; nothing where it is not one. */
+/** The message in an error answer of oneloop, such as `: too many WebSockets are open (…)`; empty for any other body. */
 export function messageIn (body: string): string {
   try {
     const { message } = JSON.parse(body) as { message?: unknown }

@@ -5,11 +5,11 @@ import { ClientError, explain, timedOut } from './client-error.ts'
 
 const MAX_ANSWER_BYTES = 1_048_576
 
-/** Rejects with a ClientError; a status other than 200 is for the caller to judge. */
+/** Resolves to any status. Rejects with a ClientError. */
 export function get (target: Target, path: string, timeoutMs: number): Promise<{ status: number, body: string }> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => reject(explain(error, 'cannot connect to', target))
-    // A header takes ASCII alone.
+    // Headers are ASCII.
     const host = encodeURI(withoutZone(target.host))
     const request = httpGet({ ...target, path, agent: false, headers: { accept: 'application/json', host: formatAddress(host, target.port) } }, (response) => {
       let body = ''

@@ -1,10 +1,10 @@
-/** Whether a oneloop is there already. */
+/** Finds a oneloop that is already running. */
 import { formatAddress, reachable } from '../shared/address.ts'
 import { get } from './http.ts'
 
 const ANSWER_MS = 1000
 
-/** The page's URL of the first of these addresses and ports where a oneloop answers. */
+/** The page's URL at the first of these addresses and ports where oneloop answers; undefined if none does. */
 export async function findRunning (addresses: readonly string[], ports: readonly number[]): Promise<string | undefined> {
   const places = addresses.flatMap((address) => ports.filter((port) => port !== 0).map((port) => ({ host: reachable(address), port })))
   const found = await Promise.all(places.map(async (place) => await isOneloop(place) ? `http://${formatAddress(place.host, place.port)}/` : undefined))
@@ -16,7 +16,7 @@ async function isOneloop (place: { readonly host: string, readonly port: number 
     const services: unknown = JSON.parse((await get(place, '/api/services', ANSWER_MS)).body)
     return Array.isArray(services) && services.some((service: { name?: unknown } | null) => service?.name === 'ws-feed')
   } catch {
-    // Nobody is there, or another program.
+    // Nobody answered, or another program did.
     return false
   }
 }

@@ -1,4 +1,4 @@
-/** Clients of the TCP services. Every promise rejects with a ClientError alone. */
+/** Clients of the TCP services. Every promise rejects with a ClientError. */
 import { connect as connectSocket, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -6,25 +6,25 @@ import type { Target } from '../shared/address.ts'
 import { formatBytes } from '../shared/bytes.ts'
 import { ClientError, explain, noAnswer, timedOut } from './client-error.ts'
 
-/** Of an answer that is wanted whole. */
+/** Largest answer that is kept in memory. */
 const MAX_ANSWER_BYTES = 67_108_864
 
 export interface TcpOptions {
   /** Longest silence, in milliseconds. */
   readonly timeoutMs: number
-  /** Ends the conversation, whatever it is at. */
+  /** Ends the conversation at any point. */
   readonly signal?: AbortSignal
 }
 
 export interface Dialogue extends TcpOptions {
   /** What to send before the FIN; nothing by default. */
   readonly send?: Uint8Array | AsyncIterable<Uint8Array> | undefined
-  /** Receives the answer as it comes. While a promise that it returns is pending, nothing is read. */
+  /** Receives the answer as it comes. Reading pauses while a returned promise is pending. */
   readonly onData: (chunk: Buffer) => Promise<void> | void
-  /** A longer answer is an error. */
+  /** Largest answer; a larger one is an error. */
   readonly maxBytes?: number
   readonly onConnect?: (socket: Socket) => void
-  /** The server's FIN. */
+  /** Called on the server's FIN. */
   readonly onEnd?: () => void
 }
 
@@ -37,7 +37,7 @@ export async function talk (target: Target, { send, onData, maxBytes, onConnect,
       const taken = onData(chunk)
       return taken && patience.during(taken)
     }, maxBytes).then(onEnd)
-    // An answer that fails while we still send must not be an unhandled rejection: it is awaited below.
+    // Awaited below: a failure while we still send must not be an unhandled rejection.
     answered.catch(() => {})
     if (send === undefined) socket.end()
     else if (send instanceof Uint8Array) socket.end(send)
@@ -46,7 +46,7 @@ export async function talk (target: Target, { send, onData, maxBytes, onConnect,
   })
 }
 
-/** The timeout is for the server: it stands still while we wait for our own input or output. */
+/** Applies the timeout to the server only: it is off while we wait for our own input or output. */
 class Patience {
   readonly #socket: Socket
   readonly #timeoutMs: number
@@ -86,7 +86,7 @@ class Patience {
   }
 }
 
-/** As `talk`; resolves to the whole answer. No byte at all is an error, unless an input was sent that may have been empty. */
+/** Like `talk`, but resolves to the whole answer. An empty answer is an error, unless the input may have been empty too. */
 export async function ask (target: Target, options: TcpOptions & Pick<Dialogue, 'send'>): Promise<Buffer> {
   const chunks: Buffer[] = []
   await talk(target, { ...options, maxBytes: MAX_ANSWER_BYTES, onData: (chunk) => { chunks.push(chunk) } })
@@ -118,13 +118,13 @@ export async function exchange (target: Target, message: Uint8Array, { timeoutMs
 
 const LINE = 'Hello Python\n'
 
-/** What the `sink` client sends unless told otherwise: the tutorial's line over and over, in pieces of at most 64 KiB. */
+/** The tutorial's line over and over, up to `bytes`, in pieces of at most 64 KiB. */
 export async function * lines (bytes: number): AsyncGenerator<Uint8Array> {
   const block = Buffer.from(LINE.repeat(Math.floor(65_536 / LINE.length)))
   for (let left = bytes; left > 0; left -= block.length) yield left >= block.length ? block : block.subarray(0, left)
 }
 
-/** Runs `use` on a connection, and sees to it that the connection is gone afterwards. */
+/** Runs `use` on a new connection and destroys the connection afterwards. */
 async function withSocket<T> (target: Target, { timeoutMs, signal }: { timeoutMs: number, signal?: AbortSignal | undefined }, use: (socket: Socket) => Promise<T>): Promise<T> {
   const socket = connectSocket({ host: target.host, port: target.port, timeout: timeoutMs, allowHalfOpen: true })
   let isConnected = false

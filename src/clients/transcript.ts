@@ -1,4 +1,4 @@
-/** Plays a client against one service, and writes down what went over the wire, step by step. */
+/** Plays a client against one service and records each step on the wire. */
 import { formatAddress, unmapped, type Target } from '../shared/address.ts'
 import type { Segment, Transcript } from '../shared/messages.ts'
 import type { Example } from '../service.ts'
@@ -16,9 +16,8 @@ export interface Played {
 }
 
 const MAX_SEGMENTS = 64
-/** Of one segment, the bytes that are shown. */
 const MAX_SHOWN_BYTES = 1024
-/** How long a service that never answers is waited for. */
+/** Time to wait for a service that never answers. */
 const SILENCE_MS = 300
 const PARTS = 3
 
@@ -50,7 +49,7 @@ class Recorder {
   }
 }
 
-/** Resolves to what happened, after `timeoutMs` at the latest; a conversation that broke off says why in `error`. */
+/** Resolves to the transcript, after `timeoutMs` at the latest. Its `error` says why a conversation broke off. */
 export async function play (service: Played, target: Target, timeoutMs: number): Promise<Transcript> {
   const recorder = new Recorder()
   const { segments, peers } = recorder
@@ -182,7 +181,7 @@ async function playTcp (parts: readonly Buffer[], isGreeted: boolean, target: Ta
   })
 }
 
-/** A text in three parts, so that it can be seen which transports keep them apart. */
+/** Cuts a text into three parts, to show which transports keep message boundaries. */
 function thirds (text = ''): Buffer[] {
   const bytes = Buffer.from(text)
   const size = Math.ceil(bytes.length / PARTS)

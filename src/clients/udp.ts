@@ -4,12 +4,12 @@ import { lookup } from 'node:dns/promises'
 import type { Target } from '../shared/address.ts'
 import { explain, timedOut } from './client-error.ts'
 
-/** What the length fields of UDP and IPv4 leave for it (RFC 768, RFC 791). */
+/** The largest payload that the length fields of UDP and IPv4 allow (RFC 768, RFC 791). */
 export const MAX_DATAGRAM_BYTES = 65_507
 
 /**
- * Sends one datagram. Resolves to the first answer, or, without `isAnswered`, to nothing once it is sent.
- * Rejects with a ClientError: a closed port is told of by ICMP (ECONNREFUSED), anything else by silence.
+ * Sends one datagram. Resolves to the first answer, or to undefined once it is sent if `isAnswered` is false.
+ * Rejects with a ClientError: ECONNREFUSED if ICMP reports a closed port, ETIMEDOUT if nothing comes back.
  */
 export async function sendDatagram (
   target: Target, message: Uint8Array, { timeoutMs, isAnswered = true, onSocket }: { timeoutMs: number, isAnswered?: boolean, onSocket?: (socket: Socket) => void }
@@ -24,7 +24,7 @@ export async function sendDatagram (
       socket.on('error', fail)
       socket.on('message', resolve)
       timer = setTimeout(() => reject(timedOut(target, timeoutMs)), timeoutMs)
-      // The callback is told of an error, too, such as of a broadcast address; the types do not know it.
+      // The callback also receives errors, for instance for a broadcast address; the types omit this.
       const onConnect = (error?: Error | null) => {
         if (error) return fail(error)
         onSocket?.(socket)

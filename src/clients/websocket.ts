@@ -1,13 +1,13 @@
-/** Clients of the WebSocket services. Every promise rejects with a ClientError alone. */
+/** Clients of the WebSocket services. Every promise rejects with a ClientError. */
 import { connect as connectSocket, type Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import { formatAddress, withoutZone, type Target } from '../shared/address.ts'
 import { printable, show } from '../shared/printable.ts'
 import { ClientError, explain, messageIn, timedOut } from './client-error.ts'
 
-/** Messages that a client sends before it has their answers: it reads in between, and hears why it is closed. */
+/** Most messages in flight: a client that waits for answers also reads why it is closed. */
 const MAX_UNANSWERED = 64
-/** Of the body that comes instead of an upgrade. */
+/** Largest body of an answer that refuses the upgrade. */
 const MAX_BODY_BYTES = 65_536
 const ABNORMAL = 1006
 
@@ -18,11 +18,11 @@ export interface Message { readonly data: Buffer, readonly isBinary: boolean }
 export interface ConnectOptions {
   readonly timeoutMs: number
   /**
-   * Told of every message: from here, because the first may arrive together with the server's handshake.
-   * While a promise that it returns is pending, nothing is read.
+   * Called for every message. It is an option because the first message may arrive together with the server's handshake.
+   * Reading pauses while a returned promise is pending.
    */
   readonly onMessage?: (message: Message) => unknown
-  /** Told of the TCP connection, once the server has agreed to the upgrade. */
+  /** Called with the TCP connection once the server has agreed to the upgrade. */
   readonly onSocket?: (socket: Socket) => void
 }
 
@@ -38,7 +38,7 @@ export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSock
       taken.then(() => socket.resume(), () => socket.terminate())
     })
     if (onSocket) socket.once('upgrade', (response) => onSocket(response.socket))
-    // Stays attached: a later error is followed by 'close', which is where users of the socket learn of it.
+    // Stays attached: 'close' follows a later error, and users of the socket listen for that.
     socket.on('error', (error) => { clearTimeout(timer); reject(explain(error, 'cannot connect to', target)) })
     socket.once('unexpected-response', (_request, response) => {
       const { statusCode, statusMessage = '' } = response
@@ -61,14 +61,14 @@ export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSock
 function open ({ host, port, path }: WebSocketTarget): WebSocket {
   const url = `ws://${formatAddress(withoutZone(host), port)}${path}`
   try {
-    // No URL takes the zone of a link-local address, such as fe80::1%eth0.
+    // A URL cannot contain the zone of a link-local address, such as fe80::1%eth0.
     return new WebSocket(url, { perMessageDeflate: false, createConnection: () => connectSocket({ host, port }) })
   } catch (error) {
-    throw new ClientError('ERR_URL', `${url} is no URL of a WebSocket: ${(error as Error).message}`, { cause: error })
+    throw new ClientError('ERR_URL', `${url} is not a WebSocket URL: ${(error as Error).message}`, { cause: error })
   }
 }
 
-/** Connects, sends the message if there is one, takes the first answer, and closes with 1000. */
+/** Connects, sends the message if there is one, takes the first answer and closes with 1000. */
 export async function ask (target: WebSocketTarget, message: Uint8Array | string | undefined, { timeoutMs }: { timeoutMs: number }): Promise<Message> {
   const messages: Message[] = []
   await converse(target, { timeoutMs, count: 1, onMessage: (one) => messages.push(one), ...(message !== undefined && { send: [message] }) })
@@ -78,12 +78,12 @@ export async function ask (target: WebSocketTarget, message: Uint8Array | string
 export interface Conversation {
   readonly timeoutMs: number
   readonly send?: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>
-  /** After so many answers the client closes; where it is missing, after as many as it sent. */
+  /** The client closes after this many answers; by default, after one answer for each message it sent. */
   readonly count?: number
   readonly onMessage: (message: Message) => unknown
 }
 
-/** Connects, sends the messages, takes the answers, closes with 1000. That the server closes before is an error. */
+/** Connects, sends the messages, takes the answers and closes with 1000. It is an error if the server closes first. */
 export async function converse (target: WebSocketTarget, { timeoutMs, send = [], count, onMessage }: Conversation): Promise<void> {
   let answers = 0
   let wanted = count ?? Infinity
@@ -103,7 +103,7 @@ export async function converse (target: WebSocketTarget, { timeoutMs, send = [],
     let sent = 0
     let goOn = () => {}
     const fail = (error: Error) => { reject(error); socket.terminate() }
-    // The server is waited for only where it owes an answer: our own input and output may take their time.
+    // The timeout applies only while the server owes an answer: our own input and output may take longer.
     timer = setInterval(() => { if (!socket.isPaused && (wanted !== Infinity || sent > answers)) fail(timedOut(target, timeoutMs)) }, timeoutMs)
     const closeIfDone = () => { if (answers >= wanted) socket.close(1000) }
     heard = () => {

@@ -1,4 +1,4 @@
-/** `oneloop check`: asks every service; the container's health check. */
+/** `oneloop check`: asks every service. It is also the container's health check. */
 import type { Command } from 'commander'
 import type { ClientError } from '../clients/client-error.ts'
 import { check, listServices, type Checked, type Listed } from '../clients/check.ts'
@@ -16,9 +16,9 @@ import { clientCommand, report, targetOf, type ClientOptions } from './input.ts'
 export function checkCommand (): Command {
   return clientCommand('check', 'ask every service; exit with 0 if none of them fails, else with 1', '127.0.0.1', 'http')
     .addHelpText('after', `
-The address is that of HTTP, which names the services. With HTTP_PORT=off the
-settings in the environment name them. A service that is off, or was skipped
-because its default port was in use, does not fail.`)
+The address is the server's HTTP address, which lists the services. With
+HTTP_PORT=off, the settings in the environment list them. A service that is
+off, or was skipped because its default port was in use, does not fail.`)
     .action(async (address: string | undefined, options: ClientOptions) => {
       const config = loadConfig(process.env)
       const timeoutMs = options.timeout * 1000
@@ -43,7 +43,7 @@ function describe (services: readonly Checked[]): string {
     [name, transport, String(port ?? '–'), result, message ?? `${ms?.toFixed(1)} ms`].map((cell) => printable(cell))))
 }
 
-/** What the server says that it has; undefined where it has no HTTP, because of HTTP_PORT=off or of another program at its default port. */
+/** The services that the server lists; undefined if HTTP is off or another program has its default port. */
 async function listOf ({ ports: { http } }: Config, address: string | undefined, target: Target, timeoutMs: number): Promise<Listed[] | undefined> {
   if (address === undefined && http?.ports.length === 0) return undefined
   try {
@@ -54,7 +54,7 @@ async function listOf ({ ports: { http } }: Config, address: string | undefined,
   }
 }
 
-/** HTTP with a port is one that does not answer as oneloop. */
+/** The services by their settings. HTTP is `busy` here: another program answered at its port. */
 function fromSettings ({ ports }: Config): Listed[] {
   return [{ name: 'http', transport: 'http' }, ...rawServices].flatMap(({ name, transport }) => {
     const setting = ports[name]

@@ -1,4 +1,4 @@
-/** Every command, and what an error of each kind becomes: one line and an exit code. */
+/** Runs the commands, and turns each error into one line and an exit code. */
 import { Command, CommanderError } from 'commander'
 import { ClientError } from '../clients/client-error.ts'
 import { checkCommand } from './check.ts'
@@ -14,8 +14,8 @@ import { printable } from '../shared/printable.ts'
 import { VERSION } from '../shared/version.ts'
 
 /**
- * @param args as Node.js has them: itself, the program, and then what somebody wrote.
- * @param takeOver ends the handling of signals that lasted until here.
+ * @param args the arguments as in process.argv: Node.js, the program, then the user's.
+ * @param takeOver removes the signal handlers that cli.ts installed.
  */
 export async function run (args: readonly string[], takeOver = () => {}): Promise<void> {
   const program = new Command('oneloop')
@@ -24,19 +24,19 @@ export async function run (args: readonly string[], takeOver = () => {}): Promis
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage or settings.')
     .addCommand(serveCommand(takeOver), { isDefault: true })
   for (const command of [...tcpCommands(), sinkCommand(), udpCommand(), wsCommand(), checkCommand()]) program.addCommand(command)
-  // Its errors are told below, as all others.
+  // Commander's errors are printed below, like all others.
   for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError () {} })
   process.stdout.on('error', onOutputError)
-  // Nobody is there to be told.
+  // There is nobody left to tell.
   process.stderr.on('error', () => {})
   let client: Command | undefined
   program.hook('preAction', (_program, command) => {
     if (command.name() === 'serve') {
-      // The server goes on without its output.
+      // The server serves on without its output.
       process.stdout.off('error', onOutputError)
       return
     }
-    // A client that is ended has not done its work.
+    // A signal must not end a client with 0: its work is not done.
     takeOver()
     client = command
   })
@@ -44,11 +44,11 @@ export async function run (args: readonly string[], takeOver = () => {}): Promis
   try {
     await program.parseAsync(args)
   } catch (cause) {
-    // Commander has shown its help: that was asked for, or `help` did not know the command.
+    // Commander has shown its help, either on request or because `help` did not know the command.
     if (cause instanceof CommanderError && (cause.exitCode === 0 || cause.code === 'commander.help')) process.exitCode = cause.exitCode === 0 ? 0 : 2
     else fail(cause instanceof CommanderError ? new UsageError(cause.message.replace(/^error: /, '').replace('\n', ' ')) : cause, client, args.includes('--json'))
   } finally {
-    // More may come on it; whatever comes is not wanted any more.
+    // An open standard input would keep the process alive.
     if (client) process.stdin.destroy()
   }
 }
@@ -63,7 +63,7 @@ function fail (error: unknown, client: Command | undefined, isJson: boolean): vo
   else console.error(`oneloop: ${message}`)
 }
 
-/** Of `oneloop echo Hello`: a single word is taken for the address. */
+/** A hint for `oneloop echo Hello`, where the single word is taken for the address. */
 function hint (code: string, client: Command): string {
   const [word, ...others] = client.args
   const mayBeText = client.registeredArguments.length > 1 && word !== undefined && others.length === 0
@@ -72,7 +72,7 @@ function hint (code: string, client: Command): string {
 }
 
 function onOutputError ({ code, message }: NodeJS.ErrnoException): void {
-  // Somebody downstream, such as head(1), has read enough.
+  // The reader, such as head(1), has read enough.
   if (code === 'EPIPE') process.exit()
   console.error(`oneloop: cannot write the output: ${message}`)
   process.exit(1)

@@ -1,4 +1,4 @@
-/** What the client commands have in common: where to connect, what to send, and how to show what came back. */
+/** Shared by the client commands: where to connect, what to send, and how to show the answer. */
 import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
 import { fstatSync } from 'node:fs'
@@ -21,15 +21,15 @@ export class UsageError extends Error {
 export const DEFAULT_TEXT = 'Hello, world'
 export const TEXT_HELP = `what to send; without it, standard input, or '${DEFAULT_TEXT}' on a terminal`
 
-/** Silence on standard input after which a client says that it waits. */
+/** Time without input after which a client says that it waits. */
 const NOTICE_MS = 1000
 
 export interface ClientOptions { readonly timeout: number, readonly json?: true }
 
 /**
- * A command with `[address]`, `--timeout` and `--json`. Its help names the default address and has an example.
- * @param example what follows the command's name there.
- * @param service whose port is the default.
+ * Makes a command with `[address]`, `--timeout` and `--json`. Its help shows the default address and an example.
+ * @param example the arguments in that example.
+ * @param service the service whose port is the default.
  */
 export function clientCommand (name: string, description: string, example: string, service = name): Command {
   return new Command(name)
@@ -50,7 +50,7 @@ function seconds (text: string): number {
   return value
 }
 
-/** The address given, completed by the settings in the environment: HOST, and the service's first port. */
+/** Completes the given address from the environment: HOST, and the service's first port. */
 export function targetOf (address: string | undefined, service: string): Target {
   const config = loadConfig(process.env)
   const port = config.ports[service]?.ports[0] || loadConfig().ports[service]?.ports[0] || 0
@@ -63,13 +63,13 @@ export function targetOf (address: string | undefined, service: string): Target 
   }
 }
 
-/** The text of the command line; without one, standard input; on a terminal, a greeting. */
+/** The text from the command line; without one, standard input; on a terminal, a greeting. */
 export function inputOf (text: string | undefined): Uint8Array | AsyncIterable<Buffer> {
   if (text !== undefined) return Buffer.from(text)
   return process.stdin.isTTY ? Buffer.from(DEFAULT_TEXT) : standardInput()
 }
 
-/** As `inputOf`, whole. Rejects with a ClientError as soon as there is more than `maxBytes`: `why` names the limit. */
+/** Reads all of `inputOf`. Rejects with a ClientError above `maxBytes`; `why` explains the limit. */
 export async function inputBytes (text: string | undefined, maxBytes: number, why: string): Promise<Buffer> {
   const input = inputOf(text)
   const chunks: Uint8Array[] = []
@@ -83,10 +83,10 @@ export async function inputBytes (text: string | undefined, maxBytes: number, wh
 }
 
 export async function * standardInput (): AsyncGenerator<Buffer> {
-  // Node.js takes a folder for an input that is empty.
+  // Node.js treats a folder as empty input.
   if (fstatSync(0).isDirectory()) throw new ClientError('EISDIR', 'cannot read standard input: it is a folder')
   const notice = setTimeout(() => {
-    console.error('oneloop: waiting for standard input and its end (Ctrl-D). A text can also stand after the address, see --help')
+    console.error('oneloop: waiting for standard input, which Ctrl-D ends. The text can also follow the address, see --help')
   }, NOTICE_MS)
   try {
     for await (const chunk of process.stdin) {
@@ -104,14 +104,14 @@ export async function * standardInput (): AsyncGenerator<Buffer> {
 export interface Facts { readonly service: string, readonly address: string, readonly port: number, readonly ms: number }
 
 interface Report<T> {
-  /** What is sent; the time that it takes is not the server's. */
+  /** Reads the input; this time does not count as the server's. */
   readonly input?: () => Promise<Buffer>
-  /** The conversation. Nothing remains to be printed where it resolves to nothing. */
+  /** The conversation. If it resolves to nothing, nothing is printed. */
   readonly run: (input: Buffer, facts: () => Facts) => Promise<T | void>
   readonly say: (got: T) => string
 }
 
-/** Runs a client, and prints what came of it: as `say` has it, or as JSON with its facts. The error of a failure has them, too. */
+/** Runs a client and prints its result: in the words of `say`, or as JSON with the facts. Errors carry the facts too. */
 export async function report<T extends object> (service: string, target: Target, { json }: ClientOptions, { input, run, say }: Report<T>): Promise<void> {
   let started = performance.now()
   const facts = () => ({ service, address: target.host, port: target.port, ms: Number((performance.now() - started).toFixed(3)) })
@@ -125,19 +125,19 @@ export async function report<T extends object> (service: string, target: Target,
   }
 }
 
-/** One line of JSON: bytes as text where they are UTF-8, else as `{ "hex": … }`. What JSON leaves unescaped is escaped as everywhere. */
+/** One line of JSON. Bytes become text if they are UTF-8, else `{ "hex": … }`; unsafe characters are escaped. */
 export function jsonLine (fields: object): string {
   const entries = Object.entries(fields).map(([key, value]: [string, unknown]) =>
     [key, Buffer.isBuffer(value) ? isUtf8(value) ? value.toString() : { hex: value.toString('hex') } : value])
   return `${printable(JSON.stringify(Object.fromEntries(entries)), Infinity)}\n`
 }
 
-/** A server's answer for a line of its own. */
+/** A server's answer as one printable line. */
 export function lineOf (answer: Buffer): string {
   return printable(answer.toString().trimEnd(), Infinity)
 }
 
-/** Writes to standard output and waits while its reader is slow. */
+/** Writes to standard output, and waits for a slow reader. */
 export async function print (data: string | Uint8Array): Promise<void> {
   if (!process.stdout.write(data)) await once(process.stdout, 'drain')
 }

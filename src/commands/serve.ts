@@ -9,11 +9,11 @@ import { StartError } from '../config/start-error.ts'
 import { UsageError } from './input.ts'
 import { startTable } from './start-table.ts'
 
-/** @param takeOver ends the handling of signals that lasted until the server's own. */
+/** @param takeOver removes earlier signal handlers once the server has its own. */
 export function serveCommand (takeOver: () => void): Command {
   const command = new Command('serve')
     .description('serve every service; this is what oneloop does without a command')
-    .addHelpText('after', '\nThe environment has each of them, too: HTTP_PORT for --http-port. A flag wins.')
+    .addHelpText('after', '\nEach flag has an environment variable: HTTP_PORT for --http-port. A flag wins.')
   for (const [name, setting] of Object.entries(settings)) {
     command.addOption(new Option(`${flag(name)} <value>`, settingHelp(setting)).helpGroup(topicOf(name)))
   }
@@ -24,7 +24,7 @@ export function serveCommand (takeOver: () => void): Command {
     const config = loadConfig(process.env, flags)
     const running = await findRunning(config.hosts.map(({ address }) => address), config.ports.http?.ports ?? [])
     if (running) throw new StartError(`already running at ${running}. A second one needs another HTTP_PORT`)
-    // Only here: the clients start twice as fast without the server's modules.
+    // Imported here, so that client commands do not load the server's modules.
     const [{ createLogger }, { logPorts, serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
     const isTerminal = process.stdout.isTTY === true
     const logger = createLogger(config.logLevel, isTerminal)

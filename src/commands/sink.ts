@@ -1,4 +1,4 @@
-/** `oneloop sink`: sends much, and says how fast it went. */
+/** `oneloop sink`: sends many bytes and shows the speed. */
 import { InvalidArgumentError, type Command } from 'commander'
 import { formatBytes, parseBytes } from '../shared/bytes.ts'
 import { noAnswer } from '../clients/client-error.ts'
@@ -50,7 +50,7 @@ async function * counted (input: Uint8Array | AsyncIterable<Uint8Array>, count: 
   }
 }
 
-/** A progress bar on standard error; without a total, the bytes alone. */
+/** A progress bar on standard error; without a total, only the bytes sent. */
 function drawEvery (everyMs: number, sent: () => number, total: number | undefined): { draw: () => void, clear: () => void } {
   let drawnAt = 0
   return {

@@ -1,4 +1,4 @@
-/** What a terminal shows at the start: what to do next, and a line to try each service. */
+/** The table that a terminal shows at the start: what to do next, and a line to try each service. */
 import { fileURLToPath } from 'node:url'
 import { pasteLine, pythonClient } from '../clients/paste-line.ts'
 import type { OwnName } from '../config/hosts.ts'
@@ -6,14 +6,14 @@ import { formatAddress, isLoopback, reachable } from '../shared/address.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
 import { columns } from './table.ts'
 
-/** The package's folder, from src/commands and from dist/commands alike. */
+/** The package's folder; the path is right from src/commands and dist/commands. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '')
-/** Services whose answer a client of one recv() sees. */
+/** Services whose answer one recv() returns. */
 const TALKED_TO = ['echo', 'echo-once']
 
 /**
- * @param own this machine's name, where tutorial clients may connect to.
- * @param isLab whether the page has its buttons.
+ * @param own this machine's name, to which tutorial clients may connect.
+ * @param isLab whether the page has the lab's buttons.
  */
 export function startTable (endpoints: readonly Endpoint[], own: OwnName, isLab: boolean): string {
   const addresses = endpoints.find(({ state }) => state === 'open')?.addresses ?? []
@@ -52,9 +52,9 @@ function reach (addresses: readonly string[]): string {
 function ownNameHint (addresses: readonly string[], { name, addresses: own }: OwnName): string[] {
   if (!addresses.every(isLoopback) || (own.length > 0 && own.every((address) => addresses.includes(address)))) return []
   const elsewhere = own.find((address) => !addresses.includes(address))
-  if (elsewhere === undefined) return [`This machine's name, ${name}, leads nowhere: clients that connect to socket.gethostname() do not reach it.`]
+  if (elsewhere === undefined) return [`This machine's name, ${name}, cannot be resolved: clients that connect to socket.gethostname() do not reach it.`]
   return [
-    `This machine's name, ${name}, leads to ${elsewhere}. Clients that connect to socket.gethostname() need`,
+    `This machine's name, ${name}, resolves to ${elsewhere}. Clients that use socket.gethostname() need`,
     `HOST=${addresses[0]},${elsewhere} npm start${isLoopback(elsewhere) ? '' : '   (other machines can reach it then, too)'}`
   ]
 }

@@ -4,9 +4,9 @@ import { ask, exchange, talk } from '../clients/tcp.ts'
 import { show } from '../shared/printable.ts'
 import { clientCommand, inputBytes, inputOf, lineOf, print, report, targetOf, TEXT_HELP, type ClientOptions } from './input.ts'
 
-/** What is shown in quotes has to be whole. */
+/** Largest answer shown in quotes: it is kept in memory. */
 const MAX_SHOWN_BYTES = 1_048_576
-/** What the server may get with one read. */
+/** Largest message: the server may get it in one read. */
 const MAX_MESSAGE_BYTES = 65_536
 
 function speaksFirst (name: string, description: string, say: (received: Buffer) => string): Command {

@@ -17,7 +17,7 @@ export function wsCommand (): Command {
     .argument('[text]', 'one message to send; without it, each line of standard input is one')
     .option('--path <path>', 'the path of the service', (path) => path.startsWith('/') ? path : `/${path}`, '/ws/echo')
     .option('--binary', 'send binary messages instead of text')
-    .option('--count <messages>', 'close after so many answers', count)
+    .option('--count <messages>', 'close after this many answers', count)
     .addHelpText('after', 'The address may be a URL: npx oneloop ws ws://127.0.0.1/ws/time --count 1')
     .action(async (address: string | undefined, text: string | undefined, options: WsOptions) => {
       const target = webSocketTarget(address, options.path)
@@ -40,7 +40,7 @@ export function wsCommand (): Command {
     })
 }
 
-/** Each line of standard input, without its end. Not readline's, which holds a line of any length. */
+/** The lines of standard input, without line ends. Not readline: it would buffer a line of any length. */
 async function * encodedLines (encode: (line: string) => Uint8Array | string): AsyncGenerator<Uint8Array | string> {
   const { maxMessageBytes } = loadConfig(process.env).websocket
   const decoder = new StringDecoder()
@@ -61,16 +61,16 @@ function count (text: string): number {
   return Number(text)
 }
 
-/** `ws://HOST:PORT/PATH`, or an address as every client takes it with `--path`. */
+/** Reads `ws://HOST:PORT/PATH`, or an address as in every client command, completed by `--path`. */
 function webSocketTarget (address: string | undefined, path: string): WebSocketTarget {
   const [, scheme = '', host, rest = ''] = /^(\w+):\/\/([^/?#]*)(.*)$/.exec(address ?? '') ?? []
   if (/^(wss|https)$/i.test(scheme)) throw new UsageError(`'${address}' asks for TLS, which this client does not speak: write ws://`)
-  if (scheme !== '' && !/^(ws|http)$/i.test(scheme)) throw new UsageError(`'${address}' is no URL of a WebSocket: write ws://`)
+  if (scheme !== '' && !/^(ws|http)$/i.test(scheme)) throw new UsageError(`'${address}' is not a WebSocket URL: write ws://`)
   if (host === '') throw new UsageError(`'${address}' names no host: write ws://HOST:PORT/PATH`)
   return { ...targetOf(host ?? address, 'http'), path: rest.startsWith('/') ? rest : `${path}${rest}` }
 }
 
-/** A line typed is a message sent; Ctrl-D and Ctrl-C close with 1000. */
+/** Sends each typed line as a message; Ctrl-D and Ctrl-C close with 1000. */
 async function interact (target: WebSocketTarget, timeoutMs: number, encode: (line: string) => Uint8Array | string): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' })
   const say = (line: string) => {

@@ -1,4 +1,4 @@
-/** Settings that are not right: every problem at once, a line each. */
+/** Wrong settings: every problem at once, one on each line. */
 export class ConfigError extends Error {
   readonly code = 'ERR_CONFIG'
   readonly problems: readonly string[]

@@ -1,4 +1,4 @@
-/** How the settings are read: from the environment and from flags into one Config, or into one error that names all that is wrong. */
+/** Reads the settings from the environment and from flags into one Config, or into one error that names every problem. */
 import { rawServices } from '../sockets/index.ts'
 import { ConfigError } from './config-error.ts'
 import { DEFAULT_HOSTS, parseHosts, type Host } from './hosts.ts'
@@ -7,35 +7,35 @@ import { parseOrigins, parsePorts, validate } from './validation.ts'
 
 export interface PortSetting {
   readonly variable: string
-  /** Empty where the service is off; 0 stands for a free port. */
+  /** Empty if the service is off; 0 stands for a free port. */
   readonly ports: readonly number[]
-  /** Whether somebody chose these ports. A busy port that was chosen stops the start. */
+  /** Whether somebody chose these ports. A chosen port that is busy stops the start. */
   readonly isSet: boolean
 }
 
-/** A limit of so many a second, and of so many at once. */
+/** A rate limit: how many a second, and how many at once. */
 export interface RateSetting {
   readonly perSecond: number
   readonly burst: number
 }
 
 export interface Config {
-  /** Where every service listens; the first one is the address that people are shown. */
+  /** The addresses every service listens on; the first one is shown to people. */
   readonly hosts: readonly Host[]
   readonly logLevel: string
-  /** Whether visitors of the page may block the loop and have clients run. */
+  /** Whether visitors of the page may block the loop and run clients. */
   readonly lab: boolean
-  /** Whose pages may use the feed and the lab, besides this server's own: `https://lab.example`. */
+  /** Origins, besides this server's own, whose pages may use the feed and the lab: `https://lab.example`. */
   readonly origins: readonly string[]
-  /** Whether every limit is raised, for a laboratory. */
+  /** Whether every limit is raised, for measurements. */
   readonly isBench: boolean
   /** The variables of the settings that somebody gave. */
   readonly given: ReadonlySet<string>
-  /** Variables that Kubernetes set, not somebody: they were ignored. */
+  /** Variables that Kubernetes set; they were ignored. */
   readonly ignored: readonly string[]
   readonly drainMs: number
   readonly drainDelayMs: number
-  /** By the service's name; `http` among them. */
+  /** By the service's name, including `http`. */
   readonly ports: Readonly<Record<string, PortSetting>>
   readonly http: {
     readonly maxConnections: number
@@ -159,7 +159,7 @@ function isServiceLink (name: string, value: string): boolean {
   return name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(value)
 }
 
-/** Ports that do not read count as none here: `validate` tells of them. */
+/** Malformed ports count as none here; `validate` reports them. */
 function readPorts (given: Record<string, string>, isGiven: ReadonlySet<string>): Record<string, PortSetting> {
   return Object.fromEntries(['http', ...rawServices.map((service) => service.name)].map((name) => {
     const variable = portVariable(name)
@@ -168,7 +168,7 @@ function readPorts (given: Record<string, string>, isGiven: ReadonlySet<string>)
   }))
 }
 
-/** Two services, or one twice, on one port of one transport. HTTP is TCP here. */
+/** Finds ports that two services, or one service twice, ask for on one transport. HTTP counts as TCP. */
 function findClashes (all: Readonly<Record<string, PortSetting>>): string[] {
   const clashes: string[] = []
   const owners = new Map<string, { variable: string, isSet: boolean }>()

@@ -1,23 +1,23 @@
-/** The connection limits that fit into the process's file descriptors. */
+/** Fits the connection limits into the process's file descriptors. */
 import { rawServices } from '../sockets/index.ts'
 import type { Config } from './config.ts'
 import { cannotStart } from './start-error.ts'
 
-/** Of the limit, what connections may take. */
+/** The share of the descriptors that connections may take. */
 const SHARE = 0.8
-/** For the probe, the log, files that are read. */
+/** Descriptors kept for the probe, the log and files. */
 const RESERVE = 16
 
 export interface Fitted {
   readonly config: Config
-  /** The limits that were lowered, with what they are now. */
+  /** The lowered limits and their new values. */
   readonly lowered: Readonly<Record<string, number>>
 }
 
 /**
- * Lowers the connection limits that nobody set until all connections together fit into 80 % of the descriptors, less what the
- * server needs itself. Throws a StartError where those that somebody set do not fit.
- * @param addresses how many each port is opened on.
+ * Lowers the connection limits that nobody set, until all connections together fit into 80 % of the descriptors and leave
+ * enough for the server itself. Throws a StartError if the limits that somebody set do not fit.
+ * @param addresses number of addresses that each port is opened on.
  */
 export function fitConnections (config: Config, limit: number, open: number, addresses = config.hosts.length): Fitted {
   const ports = Object.values(config.ports).reduce((sum, { ports }) => sum + ports.length, 0)

@@ -1,27 +1,25 @@
-/** The settings for their readers: Markdown tables for docs/settings.md and docs/limits.md, and what `oneloop serve --help` shows. */
+/** Describes the settings: Markdown tables for docs/settings.md and docs/limits.md, and the help of `oneloop serve`. */
 import { flag, isLimit, settings, type Setting } from './settings.ts'
 
-/** Every setting. */
 export function settingsTable (): string {
   const rows = Object.entries(settings).map(([name, setting]) =>
     [`\`${name}\``, `\`${flag(name)}\``, code(setting.default), range(setting), setting.description])
   return markdown(['Variable', 'Flag', 'Default', 'Range', 'Meaning'], rows)
 }
 
-/** Every limit that can be set, and what a client gets that crosses it. */
+/** Every limit that can be set, and what crossing it gets a client. */
 export function limitsTable (): string {
   const rows = Object.entries(settings).filter(([name]) => isLimit(name)).map(([name, setting]) =>
     [`\`${name}\``, code(setting.default), range(setting), code(setting.bench ?? setting.default), setting.description, setting.crossed ?? ''])
   return markdown(['Limit', 'Default', 'Range', '`bench`', 'Meaning', 'A client that crosses it gets'], rows)
 }
 
-/** What `oneloop serve --help` says of a setting. */
 export function settingHelp (setting: Setting): string {
   const text = `${setting.description} (${range(setting)}${setting.default === '' ? '' : `; default ${setting.default}`})`
   return text.replaceAll('`', '')
 }
 
-/** Where it says it. */
+/** The heading in the help under which a setting is listed. */
 export function topicOf (name: string): string {
   if (name === 'HOST' || name.endsWith('_PORT')) return 'Where it listens:'
   const [, topic] = TOPICS.find(([start]) => name.startsWith(start)) ?? ['', 'Server:']

@@ -1,4 +1,4 @@
-/** Every setting, once: its name, type, default, range and meaning; of a limit also what a client gets that crosses it. */
+/** The only list of settings: name, type, default, range, meaning, and for a limit what crossing it gets a client. */
 import { rawServices } from '../sockets/index.ts'
 
 export const MAX_PORTS = 8
@@ -9,9 +9,9 @@ const MIB = 1_048_576
 
 interface Common {
   readonly description: string
-  /** Of a limit: what a client that crosses it gets. */
+  /** For a limit: what crossing it gets a client. */
   readonly crossed?: string
-  /** Of a limit: its default with PROFILE=bench. */
+  /** For a limit: its default with PROFILE=bench. */
   readonly bench?: number
 }
 
@@ -24,7 +24,7 @@ export interface NumberSetting extends Common {
 
 export interface ListSetting extends Common {
   readonly default: string
-  /** Of what: `validation.ts` knows how each is written. */
+  /** What the list holds; `validation.ts` knows each format. */
   readonly format: 'hosts' | 'ports' | 'origins'
 }
 
@@ -57,7 +57,7 @@ export const portVariable = (service: string): string => `${service.toUpperCase(
 /** `UDP_ECHO_PORT` → `--udp-echo-port`. */
 export const flag = (variable: string): string => `--${variable.toLowerCase().replaceAll('_', '-')}`
 
-/** All but the ports, which the services name. */
+/** All settings but the ports, which follow from the services. */
 export const fixed = {
   HOST: list('hosts', 'Addresses to listen on; 0.0.0.0 or :: for all. Default: this machine\'s loopback'),
   LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info', 'Lowest level of the log lines to write'),
@@ -88,7 +88,7 @@ export const fixed = {
   WS_MAX_MESSAGE_BYTES: limit(MIB, BYTES, 64 * MIB, 'Largest WebSocket message', 'close code 1009'),
   WS_MAX_FRAGMENTS: limit(1024, [1, 1_000_000], 1_000_000, 'Fragments of one message', 'close code 1008'),
   WS_PAUSE_BYTES: limit(256 * KIB, BYTES, 256 * KIB, 'Unsent bytes above which a WebSocket is not read', 'no further reads until they are sent, and no messages from `ws-time`'),
-  // One message more than this: a client that is slow and does nothing wrong may have an echo of the largest waiting.
+  // The last message comes on top: a slow but honest client may have an echo of the largest message waiting.
   WS_MAX_UNSENT_BYTES: limit(MIB, BYTES, 64 * MIB, 'Unsent bytes of a WebSocket, not counting its last message', DESTROYED),
   WS_PING_MS: limit(30_000, MS, 600_000, 'Time between two pings; a client that is silent from one to the next is disconnected', `${DESTROYED} if, between two pings, it sends no pong, ping or whole message and takes none of the bytes that wait for it`),
   WS_CLOSE_MS: limit(3000, [100, 60_000], 3000, 'Time for a client to answer a close frame', DESTROYED),
@@ -97,7 +97,7 @@ export const fixed = {
   TCP_MAX_PER_ADDRESS: limit(32, COUNT, 100_000, 'Open connections of each TCP service from one address', CLOSED),
   TCP_IDLE_MS: limit(60_000, LONG_MS, 3_600_000, 'Time without a byte before a TCP connection ends', DESTROYED),
   TCP_LIFE_MS: limit(600_000, LONG_MS, 86_400_000, 'Longest life of a TCP connection', DESTROYED),
-  // Not 64 MiB, which would do for an echo: the tutorials' client sends 124 MiB into sink.
+  // 64 MiB would be too little: the tutorials' client sends 124 MiB to sink.
   TCP_MAX_BYTES: limit(256 * MIB, [1, 2 ** 40], 2 ** 40, 'Bytes that a TCP connection may carry each way', DESTROYED),
   TCP_FIN_MS: limit(10_000, MS, 10_000, 'Time for a TCP client to close after the server\'s FIN', DESTROYED),
 

@@ -1,4 +1,4 @@
-/** Why the server does not start. Nothing stays open. */
+/** Says why the server does not start. No port stays open. */
 export class StartError extends Error {
   readonly code = 'ERR_START'
 
@@ -8,7 +8,7 @@ export class StartError extends Error {
   }
 }
 
-/** Names every problem, a line each. */
+/** Names every problem, one on each line. */
 export function cannotStart (problems: readonly string[]): StartError {
   return new StartError(`cannot start:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
 }

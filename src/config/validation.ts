@@ -1,8 +1,8 @@
-/** Which texts are right for a setting, and what is said of those that are not. */
+/** Checks the text of each setting, and says what is wrong with it. */
 import { MAX_HOSTS, parseHosts } from './hosts.ts'
 import { fixed, flag, MAX_ORIGINS, MAX_PORTS, settings, type ListSetting, type Setting } from './settings.ts'
 
-/** By the settings' names; those of the ports are read elsewhere. */
+/** Values by the setting's name, without the ports. */
 export type SettingValues = { [Name in keyof typeof fixed]: (typeof fixed)[Name]['default'] }
 
 const FORMATS: Readonly<Record<ListSetting['format'], (text: string) => boolean>> = {
@@ -11,7 +11,7 @@ const FORMATS: Readonly<Record<ListSetting['format'], (text: string) => boolean>
   origins: (text) => parseOrigins(text) !== null
 }
 
-/** @param isFlag whether a setting came from a flag: the problem says so. */
+/** @param isFlag whether a setting came from a flag; the problem names the source. */
 export function validate (given: Readonly<Record<string, string>>, isFlag: (name: string) => boolean): { values: SettingValues, problems: string[] } {
   const values: Record<string, string | number> = {}
   const problems: string[] = []
@@ -24,7 +24,7 @@ export function validate (given: Readonly<Record<string, string>>, isFlag: (name
   return { values: values as SettingValues, problems }
 }
 
-/** null where the text is not right. `Number` alone would let `0x10`, `1e3` and an empty text pass. */
+/** Returns null if the text is wrong. `Number` alone would accept `0x10`, `1e3` and an empty text. */
 function read (setting: Setting, text: string): string | number | null {
   if ('minimum' in setting) {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN
@@ -42,7 +42,7 @@ export function parsePorts (text: string): number[] | null {
   return list.length <= MAX_PORTS && list.every((port) => port <= 65_535) ? list : null
 }
 
-/** `https://lab.example,http://localhost:3000` → both, as browsers write them; anything else → null. */
+/** `https://lab.example,http://localhost:3000` → both, if written as browsers send them; anything else → null. */
 export function parseOrigins (text: string): string[] | null {
   if (text === '') return []
   const origins = text.split(',')
@@ -50,7 +50,7 @@ export function parseOrigins (text: string): string[] | null {
   return origins.length <= MAX_ORIGINS && origins.every(isOrigin) ? origins : null
 }
 
-/** What a setting may be, in words: `a whole number from 100 to 600000`. */
+/** The allowed values in words: `a whole number from 100 to 600000`. */
 function allowed (setting: Setting): string {
   if ('minimum' in setting) return `a whole number from ${setting.minimum} to ${setting.maximum}`
   if ('choices' in setting) return `one of ${setting.choices.join(', ')}`

@@ -1,4 +1,4 @@
-/** The time zone: Node.js is told of the one that date(1) shows, where it does not find out by itself. */
+/** Sets TZ so that Node.js uses the time zone that date(1) shows, if it does not already. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
@@ -6,13 +6,13 @@ import { promisify } from 'node:util'
 const WEEK_S = 604_800
 const WEEKS = 53
 const DATE_MS = 2000
-/** BusyBox's date(1) takes one time at a time. */
+/** Falls back to one date(1) for each time: BusyBox cannot read a list. */
 const OFFSETS = 'printf "@%s\\n" "$@" | date -f - +%z 2>/dev/null || for t; do date -d "@$t" +%z; done'
 
 /**
- * Node.js knows zones by their names (`Europe/Berlin`), also from the link at /etc/localtime. It does not read TZ in POSIX form
- * (`CET-1CEST,M3.5.0,M10.5.0/3`), nor a file that is mounted at /etc/localtime, over the link or what it leads to.
- * @returns what is wrong, where no zone of Node.js is that of date(1).
+ * Node.js knows zones by their names (`Europe/Berlin`), also from the link at /etc/localtime. It reads neither TZ in POSIX form
+ * (`CET-1CEST,M3.5.0,M10.5.0/3`) nor a file that is mounted over /etc/localtime or over the link's target.
+ * @returns the problem, if no zone that Node.js knows matches date(1).
  */
 export async function adoptZone (): Promise<string | undefined> {
   const { TZ } = process.env
@@ -29,7 +29,7 @@ export async function adoptZone (): Promise<string | undefined> {
   }
   if (TZ === undefined) delete process.env.TZ
   else process.env.TZ = TZ
-  return `the time zone that date(1) shows is none that Node.js knows: times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}. Set TZ to a name such as Europe/Berlin`
+  return `Node.js does not know the time zone that date(1) shows: times are in ${Intl.DateTimeFormat().resolvedOptions().timeZone}. Set TZ to a name such as Europe/Berlin`
 }
 
 function isKnown (zone: string): boolean {
@@ -41,7 +41,7 @@ function isKnown (zone: string): boolean {
   }
 }
 
-/** Minutes east of UTC at these times (seconds since the epoch); undefined where date(1) does not tell. */
+/** Minutes east of UTC at these times (seconds since the epoch); undefined if date(1) fails. */
 async function offsetsOfDate (times: readonly number[]): Promise<number[] | undefined> {
   try {
     const { stdout } = await promisify(execFile)('sh', ['-c', OFFSETS, 'sh', ...times.map(String)], { timeout: DATE_MS })

@@ -1,4 +1,4 @@
-/** What the page shows of the process and of its services, now. */
+/** The current facts and counters that the page shows. */
 import { getHeapStatistics } from 'node:v8'
 import type { Connections } from '../traffic/connections.ts'
 import type { Endpoint } from '../traffic/endpoint.ts'
@@ -10,7 +10,7 @@ export interface Traffic {
   readonly connections: Connections
 }
 
-/** Of every endpoint, what changes: without the probe, as the page's wire. */
+/** The counters of every endpoint, without the probe's traffic. */
 export function counts ({ endpoints, connections }: Traffic): ServiceCounts[] {
   const { probing } = connections
   return endpoints.map((endpoint) => {
@@ -31,7 +31,7 @@ const MEMORY_MS = 100
 let rss = 0
 let readAt = -Infinity
 
-/** Read so often at most: it cost a quarter of the page. */
+/** Cached, because reading it is a large part of rendering the page. */
 function recentMemory (): number {
   const now = performance.now()
   if (now - readAt >= MEMORY_MS) {
@@ -45,9 +45,9 @@ export function facts ({ endpoints, connections }: Traffic): ProcessFacts {
   return {
     uptimeS: Math.floor(process.uptime()),
     rss: recentMemory(),
-    // Not memoryUsage(): it reads the resident memory, too.
+    // Not memoryUsage(): it also reads the resident memory.
     heapUsed: getHeapStatistics().used_heap_size,
-    // A WebSocket service has no socket of its own: it listens on HTTP's.
+    // A WebSocket service has no socket of its own: HTTP listens for it.
     listening: endpoints.filter(({ transport, state }) => transport !== 'websocket' && state === 'open').reduce((sum, { addresses }) => sum + addresses.length, 0),
     connected: endpoints.reduce((sum, { open }) => sum + open, 0) - connections.probing.length
   }

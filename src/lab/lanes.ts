@@ -1,4 +1,4 @@
-/** The probe's connection of each protocol: it is opened once, and carries pings, each sent whether or not those before it were answered. */
+/** Lanes: the probe's connections, one for each protocol. A lane is opened once; its pings do not wait for earlier answers. */
 import { createSocket } from 'node:dgram'
 import { Agent, get } from 'node:http'
 import { connect as connectSocket, isIPv6, type Socket } from 'node:net'
@@ -20,21 +20,21 @@ export interface Lane {
 }
 
 export interface LaneEvents {
-  /** The lane is gone, and with it the pings under way. */
+  /** The lane is gone, together with its pings in flight. */
   onLost (): void
-  /** The lane's own address as the server sees it, `127.0.0.1:50000`: when it comes to be, and when it is gone. */
+  /** Called with the lane's own address (`127.0.0.1:50000`) when a connection opens, and when it closes. */
   onPeer (peer: string, isOpen: boolean): void
-  /** Called with true before a connection is made, and with false once `onPeer` was called or never will be. */
+  /** Called with true before a connection is made, and with false after `onPeer` or a failure. */
   onConnecting (isConnecting: boolean): void
 }
 
 type Open = (target: LaneTarget, events: LaneEvents) => Promise<Lane>
 
-/** The size of a ping on TCP, WebSocket and UDP, in bytes: its number. */
+/** Size of a ping on TCP, WebSocket and UDP: a 32-bit number. */
 const PING_BYTES = 4
 const CONNECT_MS = 5000
 
-/** Requests do not share a connection while they wait: those that a blocked loop does not answer have one each, as browsers' would. */
+/** Requests in flight do not share a connection: while the loop is blocked, each new ping opens its own, as a browser would. */
 const http: Open = async ({ host, port, path }, events) => {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 1 })
   const createConnection = agent.createConnection.bind(agent)
@@ -94,7 +94,7 @@ const udp: Open = ({ host, port }, events) => new Promise((resolve, reject) => {
   })
 })
 
-/** The pings that have no answer yet, by their numbers: a datagram may be lost. */
+/** Unanswered pings by number: a datagram may be lost. */
 class Pings {
   readonly #waiting = new Map<number, () => void>()
   #last = 0
@@ -132,7 +132,7 @@ function until (socket: Socket, names: readonly string[], then: () => void): voi
   for (const name of names) socket.once(name, once)
 }
 
-/** Rejects where the service cannot be reached. */
+/** Rejects if the service cannot be reached. */
 export async function openLane (target: LaneTarget, events: LaneEvents): Promise<Lane> {
   events.onConnecting(true)
   try {

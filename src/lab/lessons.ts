@@ -1,4 +1,4 @@
-/** Block, Wait, Worker: the three ways to spend half a second, and how much of it visitors may spend. */
+/** The lessons Block, Wait and Worker: three ways to spend half a second, and a limit on what visitors may spend. */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -6,7 +6,7 @@ import type { LessonKind, LessonResult } from '../shared/messages.ts'
 import { LESSONS, PROTOCOLS } from '../shared/names.ts'
 import type { Transport } from '../shared/transport.ts'
 
-/* The page shows these as they run. */
+/* The page shows the source of these three functions. */
 
 function block (ms: number) {
   const end = performance.now() + ms
@@ -27,7 +27,7 @@ export const lessons: Readonly<Record<LessonKind, (ms: number) => void | Promise
 
 export const MAX_LESSON_MS = 2000
 const WINDOW_MS = 60_000
-/** Of a minute, what may be spent in Block and Worker: a fifth. */
+/** At most a fifth of each minute may be spent in Block and Worker. */
 const BUDGET_MS = WINDOW_MS / 5
 
 export class LessonRefused extends Error {
@@ -43,12 +43,12 @@ export class LessonRefused extends Error {
   }
 }
 
-/** One lesson at a time, and at most a fifth of any minute at work. */
+/** Allows one lesson at a time, and at most a fifth of any minute in Block and Worker. */
 export class LessonBudget {
   #spent: { readonly at: number, readonly ms: number }[] = []
   #running: { readonly kind: LessonKind, readonly until: number } | undefined
 
-  /** Takes the turn, or throws a LessonRefused. `now` in milliseconds. */
+  /** Begins a lesson, or throws a LessonRefused. `now` in milliseconds. */
   begin (kind: LessonKind, ms: number, now: number): void {
     if (this.#running) {
       const retryMs = Math.max(this.#running.until - now, 100)
@@ -74,7 +74,7 @@ export class LessonBudget {
   }
 }
 
-/** How a sentence begins: what happened, and why it mattered to others or did not. */
+/** The beginning of each sentence: what happened, and why others had to wait or not. */
 const CAUSES: Readonly<Record<LessonKind, (ms: number) => string>> = {
   block: (ms) => `Your code held the only thread for ${ms} ms, so everybody waited`,
   wait: (ms) => `A timer waited for ${ms} ms while the loop went on serving`,
@@ -93,14 +93,14 @@ export function sentence ({ kind, ms, waited }: Pick<LessonResult, 'kind' | 'ms'
   return `${CAUSES[kind](ms)}: ${[...told, ...lost].join(', ')}.`
 }
 
-/** The lessons' own source, as it runs. */
+/** The source of the lessons, as it runs. */
 export const lessonCode: Readonly<Record<LessonKind, string>> = {
   block: source(block),
   wait: source(wait),
   worker: source(worker)
 }
 
-/** What the compiler leaves of a function: indented by four, ended with semicolons. Types that were only blanked out leave gaps. */
+/** Tidies a compiled function's source: indents by two, and removes the gap that a blanked-out type leaves. */
 function source (lesson: (ms: number) => unknown): string {
   const [head = '', ...body] = String(lesson).split('\n')
   return [head.replace(/\(ms\b[^)]*\)/, '(ms)'), ...body].join('\n').replaceAll('    ', '  ')

@@ -1,15 +1,14 @@
-/** The addresses that probes connect from, so that others can tell a probe's connections from a user's. */
+/** The addresses that probes connect from: they tell a probe's connections from a user's. */
 
-/** The feed tells of events a moment after they happened: an address is the probe's for so long after its end. */
+/** An address stays known this long after its connection ended: the feed reports events a moment late. */
 const FORGET_MS = 500
 
 export class ProbePeers {
-  /** With what each belongs to: another probe may have got a port that was one's before. */
+  /** The owner of each address: another probe may have reused the port. */
   readonly #owners = new Map<string, object>()
   readonly #connecting = new Map<object, number>()
 
   has (peer: string): boolean {
-    // Most often there is no probe, and no need for the text's hash.
     return this.#owners.size > 0 && this.#owners.has(peer)
   }
 
@@ -17,7 +16,7 @@ export class ProbePeers {
     return this.#owners.size
   }
 
-  /** Whether there may be a connection of a probe whose address is not known yet. */
+  /** Whether a probe is opening a connection whose address is not known yet. */
   get isConnecting (): boolean {
     return this.#connecting.size > 0
   }

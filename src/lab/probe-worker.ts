@@ -1,4 +1,4 @@
-/** The probe: a client of every protocol on a thread, and so an event loop, of its own, so that a blocked main loop shows. */
+/** The probe: a client of every protocol. It runs on its own thread and event loop, so that it can measure a blocked main loop. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Waited } from '../shared/messages.ts'
 import type { Transport } from '../shared/transport.ts'
@@ -6,7 +6,7 @@ import { openLane, type Lane, type LaneTarget } from './lanes.ts'
 import type { FromProbe, ToProbe } from './probe.ts'
 
 const PING_MS = 100
-/** Longer than the loop may be blocked. */
+/** Longer than a lesson may block the loop. */
 const ANSWER_MS = 5000
 const RETRY_MS = 1000
 
@@ -14,11 +14,11 @@ class Pinger {
   readonly transport: Transport
   readonly #target: LaneTarget
   #lane: Promise<Lane> | undefined
-  /** Pings that have no answer yet: each can be given up. */
+  /** Functions that give up the unanswered pings. */
   readonly #unanswered = new Set<() => void>()
   readonly #underWay = new Set<Promise<void>>()
   #retryAt = 0
-  /** The slowest of the round trips that ended since `measure`: null once one was lost. */
+  /** The slowest round trip since `measure`, in milliseconds; null if one was lost. */
   #slowest: number | null | undefined
 
   constructor (target: LaneTarget) {
@@ -26,7 +26,7 @@ class Pinger {
     this.#target = target
   }
 
-  /** Sends a ping, whether or not those before it were answered; resolves once it was, or is lost. */
+  /** Sends a ping without waiting for earlier ones. Resolves once it is answered or lost. */
   async ping (): Promise<void> {
     const trip = this.#roundTrip()
     this.#underWay.add(trip)
@@ -34,14 +34,14 @@ class Pinger {
     this.#underWay.delete(trip)
   }
 
-  /** From now on the slowest counts. Pings at once, also where a retry would wait. */
+  /** Begins a measurement. Pings at once, even if a retry would have to wait. */
   measure (): void {
     this.#slowest = undefined
     this.#retryAt = 0
     this.ping().catch(() => {})
   }
 
-  /** Resolves once the round trips under way are over: to the slowest, or to null where one got no answer. */
+  /** Ends a measurement after the round trips in flight. Resolves to the slowest, or to null if one got no answer. */
   async measured (): Promise<number | null> {
     await Promise.all(this.#underWay)
     return this.#slowest ?? null
@@ -50,7 +50,7 @@ class Pinger {
   open (): Promise<Lane> {
     if (this.#lane) return this.#lane
     const lane = openLane(this.#target, {
-      // What a lane says once it is given up must not count for the next.
+      // An event of an abandoned lane must not close its successor.
       onLost: () => { if (this.#lane === lane) this.close() },
       onPeer: (peer, isOpen) => tell({ type: 'peer', peer, isOpen }),
       onConnecting: (isConnecting) => tell({ type: 'connecting', isConnecting })
@@ -116,14 +116,14 @@ async function measured (): Promise<void> {
 }
 
 tell({ type: 'loaded' })
-// The connections first: a handshake is no round trip.
+// Connect first: a handshake must not count as part of a round trip.
 await Promise.allSettled(pingers.map((pinger) => pinger.open()))
 await Promise.all(pingers.map((pinger) => pinger.ping()))
 let timer = setInterval(pingAll, PING_MS)
 parentPort?.on('message', (message: ToProbe) => {
   switch (message) {
     case 'measure':
-      // Now, on the side of the loop that goes on: the other may be blocked already. The next ones follow at their usual distance.
+      // Ping now: the main loop may be blocked already. Later pings follow at the usual interval.
       for (const pinger of pingers) pinger.measure()
       clearInterval(timer)
       timer = setInterval(pingAll, PING_MS)
@@ -132,7 +132,7 @@ parentPort?.on('message', (message: ToProbe) => {
       return measured()
     case 'stop':
       clearInterval(timer)
-      // Closing while an answer is on its way would reset the connection, and the server would count an error.
+      // Closing before the last answers arrive would reset the connections, and the server would count errors.
       for (const pinger of pingers) pinger.measured().then(() => pinger.close(), () => {})
       parentPort?.close()
   }

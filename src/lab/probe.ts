@@ -1,4 +1,4 @@
-/** The main loop's end of the probe: starts its thread, hears its round trips, stops it. */
+/** The main thread's side of the probe: starts the thread, receives its round trips, stops it. */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Ping, Waited } from '../shared/messages.ts'
@@ -14,27 +14,27 @@ export type FromProbe =
   | { readonly type: 'connecting', readonly isConnecting: boolean }
   | { readonly type: 'measured', readonly waited: Waited }
 
-/** How long a thread may take to end by itself. */
+/** Time for the thread to end by itself. */
 const STOP_MS = 500
 
 export interface ProbeOptions {
   readonly lanes: readonly LaneTarget[]
   readonly onPing: (ping: Ping) => void
-  /** Kept up to date. */
+  /** The probe adds and removes its addresses here. */
   readonly peers: ProbePeers
   readonly onError: (error: unknown) => void
 }
 
 export class Probe {
-  /** Resolves once every lane was tried; rejects where the thread ended before. */
+  /** Resolves once every lane was tried; rejects if the thread ends first. */
   readonly ready: Promise<unknown>
   readonly ended: Promise<unknown>
-  /** Resolves with the thread's first message: it has read its modules then. */
+  /** Resolves with the thread's first message, after it has loaded its modules. */
   readonly #loaded: Promise<unknown>
   readonly #worker: Worker
   #onMeasured = (_waited: Waited) => {}
 
-  /** Throws where no thread can be had. */
+  /** Throws if the thread cannot be started. */
   constructor ({ lanes, onPing, peers, onError }: ProbeOptions) {
     this.#worker = new Worker(new URL(`./probe-worker${extname(import.meta.url)}`, import.meta.url), {
       workerData: lanes,
@@ -59,7 +59,7 @@ export class Probe {
     this.ready.catch(() => {})
   }
 
-  /** From now on the slowest round trip of each lane counts; the function that is returned tells of it, once all that began are over. */
+  /** Begins a measurement. The returned function ends it, and resolves to the slowest round trip of each lane. */
   measure (): () => Promise<Waited> {
     this.#post('measure')
     return async () => {
@@ -72,7 +72,7 @@ export class Probe {
   /** Resolves once the thread is gone. */
   async stop (): Promise<void> {
     this.#post('stop')
-    // On Node.js 20 a thread that is terminated while it reads its modules leaves their files open for ever.
+    // On Node.js 20, terminating a thread while it loads its modules leaks their file descriptors.
     await Promise.race([this.#loaded, this.ended])
     const timer = setTimeout(() => { this.#worker.terminate().catch(() => {}) }, STOP_MS)
     await this.ended

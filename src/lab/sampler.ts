@@ -1,15 +1,15 @@
-/** Samples the loop that it runs on: event-loop delay and utilisation, ten times a second while it is started. */
+/** Samples the delay and utilisation of its own event loop, ten times a second. */
 import { createHistogram, performance } from 'node:perf_hooks'
 import type { LoopSample } from '../shared/messages.ts'
 
 const SAMPLE_MS = 100
-/** How often a timer fires whose lateness is the delay. */
+/** Interval of the timer whose lateness is the delay. */
 const RESOLUTION_MS = 10
 const NS = 1e6
 
 /** Returns the function that stops it. */
 export function startSampler (onSample: (sample: LoopSample) => void): () => void {
-  // Not monitorEventLoopDelay: its reset() forgets when its timer last fired, and with that a stall that begins just then.
+  // Not monitorEventLoopDelay: its reset() forgets when its timer last fired, and so misses a stall that begins just then.
   const delays = createHistogram()
   let firedAt = performance.now()
   const beat = setInterval(() => {
@@ -29,7 +29,7 @@ export function startSampler (onSample: (sample: LoopSample) => void): () => voi
     delays.reset()
     onSample({ at: Date.now(), ...(isEmpty ? { p50: 0, max: 0 } : measured), utilisation: Number(utilization.toFixed(4)) })
   }
-  // After the timers of this turn, the beat's among them: after a stall both are due at once.
+  // setImmediate runs after the beat's timer: after a stall both timers are due at once.
   let immediate: NodeJS.Immediate | undefined
   const timer = setInterval(() => { immediate = setImmediate(sample) }, SAMPLE_MS)
   return () => {

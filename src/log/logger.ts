@@ -6,7 +6,7 @@ import { words } from './words.ts'
 export type Logger = PinoLogger & {
   /** Lines that could not be written, since the start. */
   readonly lostLines: number
-  /** Writes what is not written yet, as far as somebody reads it. */
+  /** Writes the buffered lines, if somebody reads them. */
   flush (): Promise<void>
 }
 

@@ -1,27 +1,27 @@
-/** Standard output for the log: written in batches, never waited for, and no reason to stop serving when it fails. */
+/** Writes the log to standard output in batches. It never waits for a reader, and a failure does not stop the server. */
 import { fstatSync, writeSync } from 'node:fs'
 
 const STDOUT = 1
-/** Lines that a slow reader has not taken yet; further ones are lost. */
+/** Most bytes kept for a slow reader; further lines are lost. */
 const MAX_UNWRITTEN_BYTES = 4_194_304
-/** One system call for each line cost more than a short connection. */
+/** Batches save a system call for each line. */
 const BATCH_CHARS = 8192
 const BATCH_MS = 20
-/** How long the end of the process waits for a reader of its log: a little less than what a drain keeps for its end. */
+/** Longest wait for a reader at the end of the process: a little less than the time a drain reserves for this. */
 const FLUSH_MS = 350
 
 export class Output {
   /** Lines that could not be written. */
   lost = 0
   readonly #isImmediate: boolean
-  /** Writing to a pipe would block the loop while nobody reads: Node.js's stream does not. A file it would give up after one error. */
+  /** A pipe is written through Node.js's stream, which does not block. A file is not: the stream would give up after one error. */
   readonly #isPipe: boolean
   #batch = ''
   #lines = 0
   #timer: NodeJS.Timeout | undefined
   #hasFailed = false
 
-  /** @param isImmediate each line is written at once, for somebody who watches. */
+  /** @param isImmediate whether each line is written at once, for a terminal. */
   constructor (isImmediate: boolean) {
     this.#isImmediate = isImmediate
     const stats = fstatSync(STDOUT)
@@ -74,9 +74,9 @@ export class Output {
     if (this.#hasFailed) return
     this.#hasFailed = true
     try {
-      writeSync(2, `oneloop: the log cannot be written (${error.code ?? error.message}): serving on, and counting the lost lines\n`)
+      writeSync(2, `oneloop: the log cannot be written (${error.code ?? error.message}). The server goes on and counts the lost lines\n`)
     } catch {
-      // Nobody is there to be told.
+      // There is nobody left to tell.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** The logger of one request. Few requests write a line, so the real one is made with the first: pino's child cost 5 % of an answer. */
+/** The logger of one request. It creates pino's child logger lazily: most requests never log. */
 import type { FastifyBaseLogger } from 'fastify'
 
 type Level = Exclude<keyof FastifyBaseLogger, 'level' | 'child'>

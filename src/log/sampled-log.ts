@@ -1,6 +1,6 @@
 /**
- * The log of what strangers do: so many lines about one address, and one a second about what an endpoint refuses or fails at. The others
- * are counted.
+ * Limits the log lines that clients cause: LOG_RATE for each address, and one line a second for each endpoint's refusals and failures.
+ * The other lines are counted.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Logger } from 'pino'
@@ -13,13 +13,13 @@ export class SampledLog {
   readonly logger: FastifyBaseLogger
   readonly #rates: Rates
   readonly #troubles = new Map<string, { loggedAt: number, untold: number }>()
-  /** Whether the level lets any of them be written. */
+  /** Whether the log level includes these lines. */
   readonly #isWritten: boolean
   #untold = 0
-  /** Lines that were left out, since the start. */
+  /** Lines left out since the start. */
   unlogged = 0
 
-  /** @param rates how many lines about one address are written. */
+  /** @param rates limits the lines about each address. */
   constructor (logger: FastifyBaseLogger, rates: Rates) {
     this.logger = logger
     this.#rates = rates
@@ -27,8 +27,8 @@ export class SampledLog {
   }
 
   /**
-   * Takes one of an address's lines, before it is put together. False where it has had its share: then it is counted as left out; and
-   * where no such line is written.
+   * Asks for a line about an address, before the line is put together. False if the address has used up its share, in which case the
+   * line counts as left out, or if the log level excludes it.
    */
   admits (network: string): boolean {
     if (!this.#isWritten) return false
@@ -38,13 +38,13 @@ export class SampledLog {
     return false
   }
 
-  /** Writes a line about an address for which `admits` was true, with how many were left out since the last one. */
+  /** Writes a line that `admits` allowed, with the number of lines left out since the last one. */
   line (logger: FastifyBaseLogger, fields: object, message: string): void {
     logger.info(this.#untold > 0 ? { ...fields, unlogged: this.#untold } : fields, message)
     this.#untold = 0
   }
 
-  /** Writes one line about an endpoint at most once a second, with how many there would have been. */
+  /** Writes at most one line a second about an endpoint, with the number of events it stands for. */
   trouble (level: 'warn' | 'error', endpoint: Endpoint, fields: object, message: string): void {
     const key = `${endpoint.name} ${endpoint.port} ${level}`
     const seen = this.#troubles.get(key) ?? { loggedAt: -Infinity, untold: 0 }

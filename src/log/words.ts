@@ -32,7 +32,7 @@ export function words (json: string): string {
     Object.keys(rest).length === 0 ? '' : ` ${JSON.stringify(rest)}`
   ].join('')
   const columns = [clock(time), ...column(service, SERVICE_CHARS), ...column(peer, PEER_CHARS), text]
-  // The system's errors have a code and say all; of a bug one wants to know where it is.
+  // A system error has a code and needs no stack; a bug does.
   const stack = err && err.code === undefined ? err.stack.split('\n').slice(1) : []
   return [columns.join('  '), ...stack].map((row) => `${coloured(level, printable(row, Infinity))}\n`).join('')
 }

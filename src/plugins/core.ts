@@ -1,4 +1,4 @@
-/** What every runner shares: the settings, the ports, the open connections, the feed, and the two ends of a drain. */
+/** Shared by every runner: settings, ports, open connections, the feed, and the beginning and end of a drain. */
 import { setTimeout as delay } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
 import type { Config } from '../config/config.ts'
@@ -17,14 +17,14 @@ declare module 'fastify' {
     ports: Ports
     /** Every endpoint, in the order of the page's table. */
     endpoints: Endpoint[]
-    /** False until every endpoint was bound, skipped or switched off, and from the first moment of a drain. */
+    /** False until every endpoint is bound, skipped or off, and again as soon as a drain begins. */
     isReady: () => boolean
   }
 }
 
-/** The longest time between two looks at all connections. */
+/** Longest time between two sweeps over all connections. */
 const SWEEP_MS = 1000
-/** The end of DRAIN_MS, kept for closing what was cut off and for writing the last of the log, on a busy machine too. */
+/** The last part of DRAIN_MS, reserved for closing destroyed connections and writing the rest of the log. */
 const reserveMs = (drainMs: number): number => Math.max(400, drainMs / 5)
 
 export const core = fastifyPlugin<{ config: Config }>(async function core (app, { config }) {
@@ -42,14 +42,14 @@ export const core = fastifyPlugin<{ config: Config }>(async function core (app, 
   app.decorate('endpoints', endpoints)
   app.decorate('isReady', () => endpoints.every(({ state }) => state === 'open' || state === 'off' || state === 'busy'))
 
-  // Registered first: the app is unready, and stays so for DRAIN_DELAY_MS, before anything else begins to close.
+  // Registered first: the app is unready for DRAIN_DELAY_MS before anything closes.
   app.addHook('preClose', async () => {
     for (const { location } of endpoints) if (location.state === 'open') location.state = 'draining'
     const graceMs = config.drainMs - reserveMs(config.drainMs)
     deadline = setTimeout(() => connections.destroyAll(), graceMs)
     await delay(Math.min(config.drainDelayMs, graceMs))
   })
-  // Fastify runs onClose hooks last registered first: every runner has closed by now.
+  // Fastify runs onClose hooks in reverse order, so every runner has closed by now.
   app.addHook('onClose', async () => {
     await app.ports.close()
     await connections.drained()

@@ -1,4 +1,4 @@
-/** Errors on HTTP, in HTML or JSON as the client's Accept header asks: 404 and 405 for what is not there, the rest as thrown. */
+/** HTTP errors, as HTML or JSON by the client's Accept header: 404 and 405 for unknown paths and methods, others as thrown. */
 import { STATUS_CODES } from 'node:http'
 import fastifyAccepts from '@fastify/accepts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
@@ -6,7 +6,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { LimitError } from '../traffic/limit-error.ts'
 import { UNDECODABLE } from '../shared/request-target.ts'
 
-/** An error page finds its style sheet so far up; a deeper path has none. */
+/** Deepest path whose error page finds its style sheet. */
 const MAX_DEPTH = 16
 
 export const errors = fastifyPlugin(async function errors (app) {
@@ -23,13 +23,13 @@ export const errors = fastifyPlugin(async function errors (app) {
     reply.code(statusCode).header('vary', 'accept')
     const body = { statusCode, error, ...(code !== undefined && { code }), message }
     if (request.accepts().type(['json', 'html']) !== 'html') return reply.send(body)
-    // Relative: a proxy may serve it all under a path of its own.
+    // Relative, because a proxy may serve the app under a path prefix.
     const depth = (request.url.split('?', 1)[0] ?? '').split('/').length - 2
     return reply.view('error', { ...body, root: '../'.repeat(Math.min(Math.max(0, depth), MAX_DEPTH)) })
   }
 
   function sendNotFound (request: FastifyRequest, reply: FastifyReply) {
-    if (request.url === UNDECODABLE) return send(request, reply, 400, 'The URL is not percent-encoded as it has to be', 'ERR_URL')
+    if (request.url === UNDECODABLE) return send(request, reply, 400, 'The URL is not percent-encoded correctly', 'ERR_URL')
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = methods.get(path)
     if (!allowed) return send(request, reply, 404, `There is nothing at ${path}`, 'ERR_NOT_FOUND')
@@ -40,10 +40,10 @@ export const errors = fastifyPlugin(async function errors (app) {
   }
 
   app.setNotFoundHandler(sendNotFound)
-  // A client that asks before it sends its body need not send it. Not async: it would go on beside its answer.
+  // Answers before a client with `Expect: 100-continue` sends its body. Not async: Fastify would go on beside the answer.
   app.addHook('onRequest', (request, reply, done) => {
     if (!request.is404 || request.headers.expect === undefined) return done()
-    // Nobody knows whether the body comes all the same.
+    // The client may send the body anyway.
     reply.header('connection', 'close')
     sendNotFound(request, reply)
   })

@@ -1,8 +1,8 @@
-/** What a WebSocket's opening handshake has to have (RFC 6455, section 4.2.1). ws checks it, too, but answers past every hook. */
+/** Checks a WebSocket's opening handshake (RFC 6455, section 4.2.1). ws checks it too, but its answer bypasses every hook. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/
-/** 8 was the last draft's, which ws speaks, too. */
+/** ws also speaks version 8, that of the last draft. */
 const VERSIONS: readonly unknown[] = ['13', '8']
 /** A list of different tokens (RFC 9110, section 5.6.2). */
 const TOKEN = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/
@@ -10,7 +10,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/
 export class HandshakeError extends Error {
   readonly statusCode = 400
   readonly code: string
-  /** Of the answer. */
+  /** Headers of the answer. */
   readonly headers = { 'sec-websocket-version': '13' }
 
   constructor (code: string, message: string) {
@@ -19,7 +19,7 @@ export class HandshakeError extends Error {
   }
 }
 
-/** The answer to a request that asks a WebSocket's path for something else. */
+/** The answer to a request for a WebSocket's path that is not an upgrade. */
 export class UpgradeRequiredError extends Error {
   readonly statusCode = 426
   readonly code = 'ERR_UPGRADE_REQUIRED'

@@ -1,4 +1,4 @@
-/** What a request may cost before its route runs: the number of its headers, its address's rate, and its place when the server is short of something. */
+/** Limits that are checked before a route runs: pipelining, headers, the rate of an address, and shortage of memory or loop time. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
@@ -9,14 +9,14 @@ import { sessionOf, type HttpSession } from './http-session.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answered while the server is short of memory or of turns, with a rate of its own: health, readiness and metrics. */
+    /** Answered even while the server is short of memory or loop time, with its own rate: health, readiness and metrics. */
     isVital?: true
   }
 }
 
 const RETRY_MS = 1000
 
-/** Errors of routes and of Fastify that mean a crossed limit. */
+/** Errors of routes and of Fastify that mean a crossed limit, and its name. */
 const CROSSED: Readonly<Record<string, string>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'HTTP_MAX_BODY_BYTES',
   ERR_LAB_BUSY: 'LAB_BUSY',
@@ -26,13 +26,13 @@ const CROSSED: Readonly<Record<string, string>> = {
 export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   const { config, connections } = app
   const rates = new Rates(config.http.rate, config.maxAddresses)
-  // A flood of others must not make a health check from behind the same address fail.
+  // A flood of other requests from the same address must not make a health check fail.
   const vitalRates = new Rates(config.http.rate, config.maxAddresses)
-  // Node.js would silently drop headers above its limit (2000, halved by its parser): all are counted here, within HTTP_MAX_HEADER_BYTES.
+  // No limit in Node.js, which would silently drop the headers above it. They are counted here, within HTTP_MAX_HEADER_BYTES.
   ;(app.server as Server).maxHeadersCount = 0
-  // Node.js would answer 417 by itself, past every hook: an unknown expectation is ignored (RFC 9110, section 10.1.1).
+  // An unknown expectation is ignored (RFC 9110, section 10.1.1): Node.js would answer 417 past every hook.
   app.server.on('checkExpectation', app.routing)
-  // Nor does it invite every body: see inviteBody.
+  // inviteBody sends `100 Continue`, not Node.js.
   app.server.on('checkContinue', app.routing)
   app.addHook('preParsing', inviteBody)
   app.removeAllContentTypeParsers()
@@ -40,7 +40,7 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
 
   function refusal (request: FastifyRequest, { unanswered, connection }: HttpSession): LimitError | undefined {
     const { maxHeaders, maxPipelined, rate } = config.http
-    if (unanswered > maxPipelined) return new LimitError(429, 'HTTP_MAX_PIPELINED', `more than ${maxPipelined} requests without their answers`)
+    if (unanswered > maxPipelined) return new LimitError(429, 'HTTP_MAX_PIPELINED', `more than ${maxPipelined} unanswered requests`)
     if (request.raw.rawHeaders.length > 2 * maxHeaders) return new LimitError(431, 'HTTP_MAX_HEADERS', `more than ${maxHeaders} headers`)
     const isVital = request.routeOptions.config.isVital === true
     if (!(isVital ? vitalRates : rates).take(connection.network)) {
@@ -52,7 +52,7 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
 
   app.addHook('onRequest', (request, reply, done) => {
     const session = sessionOf(request.raw.socket)
-    // No session: `inject`; the probe: its own pings. Neither is a stranger.
+    // `inject` has no session. It and the probe are trusted.
     if (!session || app.loop.probePeers.has(session.connection.peer)) return done()
     const { connection } = session
     const error = refusal(request, session)
@@ -65,7 +65,7 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
       }
       return done(error)
     }
-    // Only now: a wrong request counts against its address's rate like any other.
+    // Checked last: a bad request counts against its address's rate too.
     if (isHostRight(request.raw)) return done()
     connections.refuse(connection.endpoint, 'ERR_HOST', connection.peer)
     done(new HostError())
@@ -77,10 +77,10 @@ export const httpLimits = fastifyPlugin(async function httpLimits (app) {
   })
 })
 
-/** A name or an address, and a port (RFC 9110, section 7.2); nothing that a page or a log could take for something else. */
+/** A name or an address, and perhaps a port (RFC 9110, section 7.2): safe to show on a page and in a log. */
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{0,5})?$/i
 
-/** Whether a request has one Host header, and a right one. Node.js keeps the first and drops the others. */
+/** Whether a request has exactly one, valid Host header. `headers` has only the first one, so the raw headers are counted. */
 function isHostRight ({ rawHeaders, httpVersion, headers: { host = '' } }: IncomingMessage): boolean {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -95,6 +95,6 @@ class HostError extends Error {
   readonly code = 'ERR_HOST'
 
   constructor () {
-    super('a request has one Host header, a name or an address with or without a port (RFC 9112, section 3.2)')
+    super('a request must have one Host header: a name or an address, with or without a port (RFC 9112, section 3.2)')
   }
 }

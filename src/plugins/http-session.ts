@@ -1,4 +1,4 @@
-/** One HTTP client: its requests under way, its silence, and an end that loses no answer. */
+/** One HTTP client: counts its requests, ends it when it is silent, and closes without losing an answer. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -16,22 +16,24 @@ const LINGER_MS = 2000
 const SESSION = Symbol('session')
 type Held = Duplex & { [SESSION]?: HttpSession | undefined }
 
-/** The session of the HTTP client on a stream; undefined where there is none, as with `inject`, or none any more. */
+/** The session of the HTTP client on a stream; undefined for `inject` and after the session's end. */
 export const sessionOf = (stream: Duplex): HttpSession | undefined => (stream as Held)[SESSION]
 
 export class HttpSession implements Owner {
   readonly connection: Connection
-  /** Requests without their answers on the wire, those without one at all, all requests, and the last one. */
+  /** Requests whose answer is not on the wire yet. */
   requests = 0
+  /** Requests for which no answer was begun. */
   unanswered = 0
+  /** All requests so far. */
   total = 0
   last: IncomingMessage | undefined
   isLastAnswered = false
-  /** Answers for which the client's FIN waits: see half-close.ts. */
+  /** Answers that hold the client's FIN back; see half-close.ts. */
   held = 0
-  /** The last answer is on its way or out: what the client sends behind it is discarded. */
+  /** The last answer was begun: anything the client sends after it is discarded. */
   isEnding = false
-  /** Node.js has stopped reading HTTP: the next answer is the last one, if there is one. */
+  /** Node.js has stopped reading HTTP: any further answer is the last one. */
   isHandedOver = false
   readonly #client: Client
   readonly #limits: Config['http']
@@ -40,7 +42,7 @@ export class HttpSession implements Owner {
   #bytesWritten = 0
   #lingersSince: number | undefined
   #onAnswered: { readonly act: () => void, readonly left: number } | undefined
-  /** When the last request got its answer. */
+  /** When the last request was answered. */
   #answeredAt = Infinity
 
   constructor (client: Client, endpoint: Endpoint, connections: Connections, limits: Config['http']) {
@@ -51,11 +53,11 @@ export class HttpSession implements Owner {
     Object.assign(client.stream, { [SESSION]: this, destroySoon: linger })
   }
 
-  /** @param server Node.js documents its 'connection' event for streams that it has not accepted itself. */
+  /** @param server gets the stream by its 'connection' event, which Node.js documents for this. */
   start (server: Server): void {
     const { stream } = this.#client
     server.emit('connection', stream)
-    // After those of Node.js, whose parser knows more of why it ends.
+    // After Node.js's own listeners: its parser knows better why a connection ends.
     stream.on('end', onEnd).on('close', onClose).on('error', onError)
   }
 
@@ -67,7 +69,7 @@ export class HttpSession implements Owner {
     return this.#client.stream as Socket
   }
 
-  /** Counts the bytes that went over the connection since the last time. */
+  /** Counts the bytes since the last call. */
   count (): void {
     const { bytesRead, bytesWritten } = this.stream
     if (bytesRead > this.#bytesRead) this.connection.received(bytesRead - this.#bytesRead)
@@ -76,7 +78,7 @@ export class HttpSession implements Owner {
     this.#bytesWritten = bytesWritten
   }
 
-  /** A request has got its answer. */
+  /** Called when a request is answered. */
   answered (): void {
     this.requests--
     this.count()
@@ -87,15 +89,15 @@ export class HttpSession implements Owner {
     act()
   }
 
-  /** Does something once every request so far has its answer, or all but `left`; of several things only the last. */
+  /** Calls `act` once all requests so far, or all but `left`, are answered. A later call replaces an earlier one. */
   afterAnswers (act: () => void, left = 0): void {
     if (this.requests <= left) act()
     else this.#onAnswered = { act, left }
   }
 
   /**
-   * Sends the last bytes and a FIN, and reads on until the client's: closing over unread bytes would reset the connection, and
-   * the end of the answer could be lost (RFC 9112, section 9.6). Node.js's server calls it instead of `destroySoon`.
+   * Sends the last bytes and a FIN, and reads until the client's FIN: closing with unread bytes would reset the connection, and
+   * the end of the answer could be lost (RFC 9112, section 9.6). It replaces `destroySoon`, which Node.js's server calls.
    */
   linger (lastBytes = ''): void {
     this.isEnding = true
@@ -105,7 +107,7 @@ export class HttpSession implements Owner {
     this.stream.resume()
   }
 
-  /** The WebSocket that the connection has become keeps its number. */
+  /** Ends the session of a connection that becomes a WebSocket. Returns its number, which the WebSocket keeps. */
   upgrade (): number {
     this.#client.leave()
     this.#end('upgraded')
@@ -118,13 +120,13 @@ export class HttpSession implements Owner {
 
   drain (): void {
     this.connection.because('server draining')
-    // One that waits for an answer, or has begun to ask, gets it, with `Connection: close`.
+    // A client that waits for an answer, or has begun a request, gets its answer first, with `Connection: close`.
     if (this.requests === 0 && this.stream.bytesRead === this.#bytesRead) this.linger()
   }
 
   sweep (now: number): void {
     if (this.#lingersSince !== undefined && now - this.#lingersSince >= LINGER_MS) this.destroy()
-    // Empty lines before a request line are bytes, and no request (RFC 9112, section 2.2): silence alone would wait for ever.
+    // Empty lines before a request line are bytes but no request (RFC 9112, section 2.2), so silence alone is not enough.
     else if (this.#isBetweenRequests && this.last?.complete && now - this.#answeredAt >= this.#limits.keepAliveMs + this.#limits.headersMs) this.#onSilent()
     else this.#silence.check(now, this.#isBetweenRequests ? this.#limits.keepAliveMs : this.#limits.idleMs)
   }
@@ -144,7 +146,7 @@ export class HttpSession implements Owner {
   #end (reason: string): void {
     const { stream } = this
     this.count()
-    // The stream's next owner has its own.
+    // The stream's next owner adds its own listeners.
     stream.off('end', onEnd).off('close', onClose).off('error', onError)
     Object.assign(stream, { [SESSION]: undefined })
     this.connection.closed(reason)
@@ -158,5 +160,5 @@ function linger (this: Held): void {
 }
 function onEnd (this: Held): void { this[SESSION]?.connection.because('closed by client') }
 function onClose (this: Held): void { this[SESSION]?.onClose() }
-// Node.js's server tells of it, too ('clientError'), except after an upgrade.
+// Handled by 'clientError', which Node.js's server emits, except after an upgrade.
 function onError (this: Held): void {}

@@ -1,4 +1,4 @@
-/** The HTTP runner: hands clients to Fastify's server, and accounts for their connections and requests. */
+/** The HTTP runner: passes clients to Fastify's server, and counts their connections and requests. */
 import fastifyPlugin from 'fastify-plugin'
 import { printable } from '../shared/printable.ts'
 import type { EndpointDescription } from '../traffic/endpoint.ts'
@@ -17,9 +17,9 @@ const DESCRIPTION: EndpointDescription = {
 export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function http (app, { steps }) {
   const { config, connections } = app
   const gate = new Gate(config.http)
-  // The sweep ends silent connections: Node.js would set a timer with each answer. Fastify takes 0 for its default.
+  // Set here because Fastify takes 0 for its default. The sweep ends silent connections, which saves Node.js a timer for each answer.
   app.server.keepAliveTimeout = 0
-  // Sessions end silent clients, and say why. Without a listener Node.js would be first.
+  // Sessions end silent clients and log why. Without a listener, Node.js would destroy the socket first.
   app.server.on('timeout', () => {})
   for (const endpoint of app.ports.endpointsOf(DESCRIPTION)) {
     app.endpoints.push(endpoint)
@@ -34,16 +34,16 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
       }
     }))
   }
-  // An http.Server that never listens looks for no slow requests (headersTimeout, requestTimeout): it begins to when it hears
-  // that it listens. The sockets that listen are the wire's, so it is told here. Node.js's manual does not say so.
+  // An http.Server checks headersTimeout and requestTimeout only after its 'listening' event. Here the wire listens, so the event
+  // is emitted by hand. Node.js does not document this.
   app.addHook('onReady', async () => { app.server.emit('listening') })
 
-  // Not async, like those of http-limits: a pipelined request would be counted before the one in front of it is looked at.
+  // Not async, like the hooks of http-limits: otherwise a pipelined request would be counted before the one in front is checked.
   app.addHook('onRequest', (request, reply, done) => {
     const session = sessionOf(request.raw.socket)
     if (!session) return done()
     if (session.isEnding) {
-      // What is pipelined behind the last answer costs no more than this.
+      // Discards requests that are pipelined behind the last answer.
       request.raw.resume()
       reply.hijack()
       return
@@ -59,7 +59,7 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
     const session = sessionOf(request.raw.socket)
     if (!session) return done()
     session.unanswered--
-    // Fastify says so for requests that come during a drain, and not for those that are under way.
+    // Fastify adds this header to requests that arrive during a drain, but not to those already in progress.
     if (session.isHandedOver || session.connection.endpoint.state === 'draining') reply.header('connection', 'close')
     done()
   })
@@ -67,7 +67,7 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
     const session = sessionOf(request.raw.socket)
     if (!session) return done()
     const { connection } = session
-    // The probe's ten a second would hide all others.
+    // The probe's ten requests a second would hide all others.
     if (!app.loop.probePeers.has(connection.peer) && connections.log.admits(connection.network)) {
       connections.log.line(request.log, {
         method: request.method,
@@ -76,12 +76,12 @@ export const http = fastifyPlugin<{ steps: readonly Step[] }>(async function htt
         durationMs: Math.round(reply.elapsedTime)
       }, 'request')
     }
-    // A refused handshake: @fastify/websocket would destroy the connection before the client has the answer.
+    // After a refused handshake, @fastify/websocket would destroy the connection before the client has the answer.
     if (request.raw === session.last) session.isLastAnswered = true
     const isRefused = session.isHandedOver
     if (isRefused) request.ws = false
     session.answered()
-    // Node.js says `Connection: close` with the last answer that a connection may have, and leaves it open.
+    // Node.js sends `Connection: close` with the last allowed answer, but leaves the connection open.
     if (isRefused || (session.total >= config.http.maxRequests && session.requests === 0)) session.linger()
     done()
   })

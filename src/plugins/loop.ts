@@ -1,4 +1,4 @@
-/** The loop, watched: samples it and probes it while somebody watches, and only then; and runs the lessons. */
+/** Samples and probes the event loop while somebody watches, and runs the lessons. */
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
 import fastifyPlugin from 'fastify-plugin'
 import { reachable } from '../shared/address.ts'
@@ -23,20 +23,20 @@ export interface LoopListener {
 export interface Loop {
   /** The addresses that the probe connects from. */
   readonly probePeers: Pick<ProbePeers, 'has' | 'size' | 'isConnecting'>
-  /** What the probe pings: nothing with LAB=off, or where no service answers. */
+  /** The services that the probe pings: none with LAB=off. */
   lanes (): readonly LaneTarget[]
-  /** Tells the listener about the loop until the function that is returned is called. */
+  /** Tells the listener about the loop until the returned function is called. */
   watch (listener: LoopListener): () => void
-  /** The lesson that runs now. */
+  /** The running lesson. */
   lesson (): LessonStarted | null
-  /** Runs a lesson of `ms` milliseconds and measures what it does to everybody. Throws a LessonRefused. */
+  /** Runs a lesson of `ms` milliseconds and measures how long clients wait. Throws a LessonRefused. */
   teach (kind: LessonKind, ms: number): Promise<LessonResult>
 }
 
-/** A viewer who is gone at once, such as a health check, needs no thread. */
+/** A viewer that leaves at once, such as a health check, needs no probe. */
 const PROBE_DELAY_MS = 200
 const PROBE_RETRY_MS = 1000
-/** How long a drain waits for the probe's connections to end. */
+/** Longest wait of a drain for the probe's connections to end. */
 const PROBE_LEAVES_MS = 200
 const PROBED = [
   { name: 'http', path: '/healthz' },
@@ -65,7 +65,7 @@ export const loop = fastifyPlugin(async function loop (app) {
   function lanes (): LaneTarget[] {
     if (!config.lab) return []
     return PROBED.flatMap(({ name, path }) => {
-      // A draining server serves as ever, for DRAIN_DELAY_MS.
+      // A draining server still serves for DRAIN_DELAY_MS.
       const endpoint = app.endpoints.find((one) => one.name === name && ['open', 'draining'].includes(one.state))
       return endpoint ? [{ transport: endpoint.transport, host: reachable(endpoint.address), port: endpoint.port ?? 0, path }] : []
     })
@@ -80,7 +80,7 @@ export const loop = fastifyPlugin(async function loop (app) {
     try {
       started = new Probe({ lanes: targets, peers: probePeers, onPing: (ping) => tell((listener) => listener.onPing(ping)), onError })
     } catch (error) {
-      // A machine that has no thread to give serves on.
+      // Without a thread for the probe, the server serves on.
       onError(error)
       if (users > 0) scheduleProbe(PROBE_RETRY_MS)
       return
@@ -126,12 +126,12 @@ export const loop = fastifyPlugin(async function loop (app) {
     users++
     try {
       const prober = startProbe()
-      // Without its probe a lesson still teaches; its log says what happened to that.
+      // A lesson runs without its probe too; the log says why the probe failed.
       await prober?.ready.catch(() => {})
       const lesson: LessonStarted = { id: ++lastLesson, kind, ms, at: Date.now() }
       current = lesson
       tell((listener) => listener.onLessonStarted(lesson))
-      // What was told goes out at the end of a turn: after a Block nobody would need it.
+      // Messages go out at the end of a turn, and must be sent before the loop is blocked.
       await turn()
       const measured = prober?.measure()
       await lessons[kind](ms)
@@ -149,12 +149,12 @@ export const loop = fastifyPlugin(async function loop (app) {
 
   app.decorate<Loop>('loop', { probePeers, lanes, watch, lesson: () => current, teach })
 
-  // Registered before the runners: the probe leaves before they drain.
+  // Registered before the runners, so that the probe leaves before they drain.
   app.addHook('preClose', async () => {
     isClosed = true
     stopSampler()
     stopProbe()
-    // No longer than that: on a busy machine the probe's thread may take seconds to load its modules.
+    // Bounded: on a busy machine the probe's thread may take seconds to load its modules.
     await Promise.race([stopping, delay(PROBE_LEAVES_MS, undefined, { ref: false })])
   })
   app.addHook('onClose', async () => { await stopping })

@@ -1,4 +1,4 @@
-/** What the process may run short of: turns of its loop, memory, file descriptors. Watches them, and says when requests must be turned away. */
+/** Watches the event loop's delay, memory and file descriptors, and says when requests must be turned away. */
 import { totalmem } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import fastifyPlugin from 'fastify-plugin'
@@ -15,28 +15,28 @@ export interface Shortage {
 }
 
 export interface Pressure {
-  /** What the server is short of now; requests that can wait are turned away then. */
+  /** The resource that the server is short of now, if any; requests that can wait are then turned away. */
   shortage (): Shortage | undefined
-  /** Event-loop utilisation of the last second: the part in which the loop was at work, from 0 to 1. */
+  /** Event-loop utilisation in the last second, from 0 (idle) to 1 (busy). */
   readonly utilisation: number
-  /** How often the process was found without a file descriptor to spare: looked at once a second. */
+  /** Number of checks, one a second, that found no free file descriptor. */
   readonly exhaustions: number
-  /** Told of each beat's delay, in milliseconds. */
+  /** Called with the delay of each beat, in milliseconds. */
   onDelay: (ms: number) => void
-  /** Told once a second while memory is short. */
+  /** Called once a second while memory is short. */
   onMemoryShort: () => void
 }
 
 const BEAT_MS = 50
-/** The delay counts as lasting when most of so many beats had it: one that blocks, as the lesson does, makes one late beat. */
+/** The lasting delay is the median of this many beats: a single block, as in a lesson, delays only one. */
 const BEATS = 5
 const BEATS_A_LOOK = 20
-/** Of the memory that the process may use. */
+/** Default share of the memory that the process may use. */
 const MEMORY_SHARE = 0.85
 
 export const pressure = fastifyPlugin(async function pressure (app) {
   const { shed } = app.config
-  // Without a limit of its group, constrainedMemory() is larger than the machine.
+  // Without a cgroup limit, constrainedMemory() is larger than the machine's memory.
   const maxRss = shed.memoryBytes || Math.floor(Math.min(process.constrainedMemory() || Infinity, totalmem()) * MEMORY_SHARE)
   const delays: number[] = Array(BEATS).fill(0)
   let lastingDelay = 0
@@ -68,7 +68,7 @@ export const pressure = fastifyPlugin(async function pressure (app) {
     isExhausted = !canOpenOneMore()
     if (isExhausted) exhaustions++
     if (isExhausted && !wasExhausted) app.log.error('out of file descriptors: new connections are closed until some are free. Allow more with ulimit -n')
-    if (wasExhausted && !isExhausted) app.log.warn('there are file descriptors again')
+    if (wasExhausted && !isExhausted) app.log.warn('file descriptors are free again')
   }
 
   const state = {

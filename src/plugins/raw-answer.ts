@@ -1,4 +1,4 @@
-/** Answers to bytes that never became a request of Fastify's: broken or late ones, and CONNECT. */
+/** Answers to requests that never reach Fastify: malformed and late ones, and CONNECT. */
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { printable } from '../shared/printable.ts'
@@ -18,7 +18,7 @@ const BROKEN: Readonly<Record<string, Answer>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { statusCode: 408, code: 'ERR_HTTP_TIMEOUT', message: 'The request did not arrive in time: HTTP_HEADERS_MS, HTTP_REQUEST_MS' }
 }
 
-/** Handles http.Server's 'clientError': counts it, and answers once the requests before it have their answers. */
+/** Handles http.Server's 'clientError': counts the error, and answers once earlier requests are answered. */
 export function answerBrokenRequest (error: NodeJS.ErrnoException, stream: Duplex): void {
   const session = sessionOf(stream)
   if (!session) {
@@ -30,21 +30,21 @@ export function answerBrokenRequest (error: NodeJS.ErrnoException, stream: Duple
     stream.destroy()
     return
   }
-  // What follows a request with `Connection: close` is no request; nor is what follows a broken one.
+  // Bytes after `Connection: close` or after a broken request are not a request.
   if (session.isEnding || error.code === 'HPE_CLOSED_CONNECTION') return
   session.isEnding = true
   if (error.code === 'HPE_HEADER_OVERFLOW') session.connection.crossed('HTTP_MAX_HEADER_BYTES')
   else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') session.connection.crossed(session.last?.complete === false ? 'HTTP_REQUEST_MS' : 'HTTP_HEADERS_MS')
   else session.connection.failed(error)
-  const answer = BROKEN[error.code ?? ''] ?? { statusCode: 400, code: 'ERR_HTTP_SYNTAX', message: `This is no HTTP/1.1 request: ${error.code}` }
-  // A request whose own body is broken is not waited for: its route waits for the rest.
+  const answer = BROKEN[error.code ?? ''] ?? { statusCode: 400, code: 'ERR_HTTP_SYNTAX', message: `This is not an HTTP/1.1 request: ${error.code}` }
+  // Do not wait for the request whose own body is broken: its route still waits for the rest of the body.
   const isWaiting = session.last?.complete === false && !session.isLastAnswered
   session.afterAnswers(() => session.linger(render(answer)), isWaiting ? 1 : 0)
 }
 
-/** CONNECT asks for a tunnel; this is no proxy (RFC 9110, section 9.3.6). */
+/** CONNECT asks for a tunnel, which only a proxy provides (RFC 9110, section 9.3.6). */
 export function answerConnect (session: HttpSession, url = ''): void {
-  const answer = { statusCode: 405, code: 'ERR_METHOD_NOT_ALLOWED', message: 'This server is no proxy: CONNECT is not allowed', headers: { allow: 'GET, HEAD, OPTIONS' } }
+  const answer = { statusCode: 405, code: 'ERR_METHOD_NOT_ALLOWED', message: 'This server is not a proxy: CONNECT is not allowed', headers: { allow: 'GET, HEAD, OPTIONS' } }
   session.connection.tell({ method: 'CONNECT', url: printable(url), status: answer.statusCode }, 'request')
   session.isEnding = true
   session.afterAnswers(() => session.linger(render(answer)))

@@ -1,4 +1,4 @@
-/** One TCP client: what every TCP service needs and none should have to write. */
+/** One TCP client: limits, counters, backpressure and half-close for every TCP service. */
 import type { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
 import type { Peer, TcpClient, TcpService } from '../service.ts'
@@ -8,12 +8,12 @@ import type { Endpoint } from '../traffic/endpoint.ts'
 import { Silence } from '../traffic/silence.ts'
 import type { Client } from '../wire/index.ts'
 
-/** The most that Node.js reads at once: there may be more, and others have their turn first. */
+/** The most that Node.js reads at once: after a full read, other clients get a turn first. */
 const FULL_READ_BYTES = 65_536
-/** How long a draining server waits for a silent client to answer its FIN. */
+/** Longest wait of a draining server for a silent client to answer its FIN. */
 const DRAIN_SILENCE_MS = 1000
 
-/** A stream knows its session, so that all streams share the same listeners. */
+/** Stored on the stream, so that all streams share the same listeners. */
 const SESSION = Symbol('session')
 type Held = Duplex & { [SESSION]?: TcpSession }
 
@@ -24,14 +24,14 @@ export class TcpSession implements TcpClient, Owner {
   readonly #limits: Config['tcp']
   readonly #isProbe: (peer: string) => boolean
   readonly #silence: Silence
-  /** Kept as the service gave it: WebSocketSession says why. */
+  /** Kept as the service returned it; WebSocketSession says why. */
   #receiver: ReturnType<TcpService['onConnection']> = undefined
-  /** `end` was called: nothing more is written, and what comes is discarded. */
+  /** `end` was called: nothing more is written, and input is discarded. */
   #isEnding = false
-  /** Bytes wait for the client to read: it is not read until they are gone. */
+  /** The client has unread bytes waiting: the server does not read from it until they are gone. */
   #isBehind = false
   #isDraining = false
-  /** When the FIN was sent while the client's had not come. */
+  /** When the server's FIN was sent, if the client's had not come by then. */
   #finSentAt: number | undefined
 
   constructor ({ stream, socket, peer }: Client, endpoint: Endpoint, connections: Connections, limits: Config['tcp'], isProbe: (peer: string) => boolean) {
@@ -51,12 +51,12 @@ export class TcpSession implements TcpClient, Owner {
 
   write (data: Uint8Array | string): void {
     const stream = this.#stream
-    // Destroyed: by its limit, a moment ago.
+    // The stream is destroyed if an earlier write crossed TCP_MAX_BYTES.
     if (this.#isEnding || stream.destroyed) return
     const hasRoom = stream.write(data)
     this.connection.sent(Buffer.byteLength(data))
     if (this.connection.bytesOut > this.#limits.maxBytes) return this.connection.destroyFor('TCP_MAX_BYTES', 'sent too much')
-    // A large chunk has no room, but where the system took it at once there is nothing to wait for.
+    // A large chunk exceeds the high-water mark, but there is no 'drain' to wait for if the system took it at once.
     if (hasRoom || this.#isBehind || stream.writableLength === 0) return
     this.#isBehind = true
     stream.pause()
@@ -74,7 +74,7 @@ export class TcpSession implements TcpClient, Owner {
     this.#stream.destroy()
   }
 
-  /** The client gets what was written to it, a FIN, and a moment to answer that. */
+  /** The client gets the bytes written so far, a FIN, and a moment to answer it. */
   drain (): void {
     this.#isDraining = true
     this.connection.because('server draining')
@@ -111,8 +111,8 @@ export class TcpSession implements TcpClient, Owner {
   }
 
   /**
-   * Once the FIN is out, unread input must still be read: closing over it would send an RST, which may destroy the answer on
-   * its way (RFC 9293, section 3.10.4; RFC 2525, section 2.17). TCP_FIN_MS bounds that.
+   * After the server's FIN, input must still be read: closing with unread input would send an RST, which may destroy the answer
+   * on its way (RFC 9293, section 3.10.4; RFC 2525, section 2.17). TCP_FIN_MS bounds this.
    */
   onFinSent (): void {
     const stream = this.#stream
@@ -140,7 +140,7 @@ export class TcpSession implements TcpClient, Owner {
     }
   }
 
-  /** A service that throws loses this one client and no other. */
+  /** A service that throws loses only this client. */
   #guard (step: () => void): void {
     try {
       step()

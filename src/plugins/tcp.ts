@@ -19,7 +19,7 @@ export const tcp = fastifyPlugin<{ services: readonly TcpService[], steps: reado
         connections,
         steps,
         onClient (client) {
-          // The probe's own connection would leave a gap in its chart.
+          // TCP_LIFE_MS does not end the probe's connection: that would leave a gap in the chart.
           const isProbe = (peer: string) => app.loop.probePeers.has(peer)
           new TcpSession(client, endpoint, connections, config.tcp, isProbe).start(service)
         }

@@ -9,7 +9,7 @@ import type { Endpoint } from '../traffic/endpoint.ts'
 import { Bucket, Rates } from '../traffic/rates.ts'
 import { bind } from '../wire/bind.ts'
 
-/** Replies that the kernel has not taken yet, in bytes for each socket; more are dropped. */
+/** Bytes of replies that each socket may queue; further replies are dropped. */
 const MAX_UNSENT_BYTES = 262_144
 const WELL_KNOWN_PORTS = 1024
 
@@ -19,14 +19,14 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   const rates = new Rates(config.udp.rate, config.maxAddresses)
   const total = new Bucket({ perSecond: config.udp.totalRate, burst: config.udp.totalRate }, performance.now())
 
-  /** Which rate a datagram crosses: then no service sees it. Two echo services that answer each other end at theirs. */
+  /** The rate that a datagram exceeds, if any: then no service sees it. This also ends a loop between two echo services. */
   function excess (source: string): string | undefined {
     const now = performance.now()
     if (!rates.take(source, now)) return 'UDP_RATE'
     if (!total.take(now)) return 'UDP_TOTAL_RATE'
   }
 
-  /** Why a datagram must not be answered; undefined where it may be. An answered answer makes a loop or a reflector (CVE-2024-2169). */
+  /** Why a datagram must not be answered, if so: answering an answer makes a loop or a reflector (CVE-2024-2169). */
   function refusal (message: Buffer, from: RemoteInfo, address: string): string | undefined {
     if (message.length > config.udp.maxBytes) return 'UDP_MAX_BYTES'
     if (from.port < WELL_KNOWN_PORTS) return 'well-known source port'
@@ -84,7 +84,7 @@ export const udp = fastifyPlugin<{ services: readonly UdpService[] }>(async func
   }
 })
 
-/** Of multicast, broadcast or no host at all: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
+/** True for addresses of no single host: 224.0.0.0/4 and 255.255.255.255 (RFC 1112, RFC 919), 0.0.0.0/8, ff00::/8 (RFC 4291, section 2.7). */
 export function isMulticastOrBroadcast (address: string): boolean {
   if (address.includes(':')) return /^ff/i.test(address)
   const first = Number(address.split('.', 1)[0])

@@ -1,4 +1,4 @@
-/** Requests to leave HTTP on their connection: WebSocket handshakes are handed on, other upgrades ignored, CONNECT refused. */
+/** Upgrades: passes WebSocket handshakes on, ignores other upgrades, and refuses CONNECT. */
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -27,7 +27,7 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
   app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, rest: Buffer) => {
     const session = openSession(stream)
     if (!session) return
-    // Node.js's server forgets the answers that this connection still waits for.
+    // Node.js's server does not wait for answers that are still pending on this connection.
     session.afterAnswers(() => {
       if (session.isEnding || stream.destroyed) return
       if (isWebSocket(request, paths)) {
@@ -35,10 +35,10 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
         session.isHandedOver = true
         upgrades.emit('upgrade', request, stream, rest)
       } else if (stream.readableEnded) {
-        // Its client has half-closed while it waited: Node.js reads nothing any more.
+        // The client has half-closed meanwhile, and Node.js reads nothing more from it.
         session.linger()
       } else {
-        // Node.js has stopped reading HTTP on this connection: it reads the same request again, without its upgrade.
+        // Node.js has stopped reading HTTP here, so it gets the same request again, without its upgrade.
         stream.unshift(Buffer.concat([headWithoutUpgrade(request), rest]))
         app.server.emit('connection', stream)
       }
@@ -50,7 +50,7 @@ export const upgrade = fastifyPlugin(async function upgrade (app) {
   })
 })
 
-/** The session of a client that may still ask for something; what others send is discarded. */
+/** The session, if its client may still make requests; otherwise its input is discarded. */
 function openSession (stream: Duplex): HttpSession | undefined {
   const session = sessionOf(stream)
   if (!session) stream.destroy()
@@ -66,13 +66,13 @@ function isWebSocket (request: IncomingMessage, paths: ReadonlySet<string>): boo
   return request.method === 'GET' && request.httpVersion === '1.1' && protocols(request).includes('websocket') && paths.has(path)
 }
 
-/** ws takes `websocket` alone, and no empty list of subprotocols. */
+/** ws accepts only the value `websocket`, and no empty list of subprotocols. */
 function normalize ({ headers }: IncomingMessage): void {
   headers.upgrade = 'websocket'
   if (headers['sec-websocket-protocol']?.trim() === '') delete headers['sec-websocket-protocol']
 }
 
-/** A server may ignore an upgrade that it does not offer (RFC 9110, section 7.8): the request's head as it would be without. */
+/** The request's head without its upgrade: a server may ignore an upgrade that it does not offer (RFC 9110, section 7.8). */
 function headWithoutUpgrade ({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   let head = `${method} ${url} HTTP/${httpVersion}\r\n`
   for (let i = 0; i < rawHeaders.length; i += 2) {

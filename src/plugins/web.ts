@@ -1,4 +1,4 @@
-/** What every HTTP answer has: security headers; and what the page is made of: templates. */
+/** Adds the security headers to every HTTP answer, and registers the page's templates. */
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -7,7 +7,7 @@ import { Eta } from 'eta'
 import fastifyPlugin from 'fastify-plugin'
 import helmet, { type HelmetOptions } from 'helmet'
 
-// From src/plugins and from dist/plugins alike.
+// The path is right from src/plugins and dist/plugins.
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export const HELMET: HelmetOptions = {
@@ -24,18 +24,18 @@ export const HELMET: HelmetOptions = {
       'frame-ancestors': ["'none'"]
     }
   },
-  // These three mean something on HTTPS only; over HTTP a browser ignores them, with a warning in its console.
+  // These three have an effect only on HTTPS; over HTTP, browsers ignore them and warn in the console.
   strictTransportSecurity: false,
   crossOriginOpenerPolicy: false,
   originAgentCluster: false,
-  // These four speak to Internet Explorer, Flash and filters that browsers have given up. Each header costs 3 % of a short answer.
+  // These four are for Internet Explorer, Flash and filters that browsers have removed.
   xDnsPrefetchControl: false,
   xDownloadOptions: false,
   xPermittedCrossDomainPolicies: false,
   xXssProtection: false
 }
 
-/** Asked once: helmet works them out anew for every request, and sets them one by one, which cost a third of an answer. */
+/** Computed once: helmet would compute them for every request. */
 export const securityHeaders: Readonly<Record<string, string>> = helmetHeaders()
 
 export const web = fastifyPlugin(async function web (app) {
@@ -43,7 +43,7 @@ export const web = fastifyPlugin(async function web (app) {
     reply.headers(securityHeaders)
     done()
   })
-  // Compiled once, except while somebody works on them: compiling was half of the page's cost.
+  // Templates are compiled once, except in development.
   const production = process.env.NODE_ENV !== 'development'
   await app.register(fastifyView, { production, engine: { eta: new Eta() }, root: `${ROOT}web/templates`, viewExt: 'eta' })
 })

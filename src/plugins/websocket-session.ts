@@ -1,4 +1,4 @@
-/** One WebSocket client: what every WebSocket service needs and none should have to write. */
+/** One WebSocket client: limits, counters, backpressure and heartbeat for every WebSocket service. */
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { Config } from '../config/config.ts'
@@ -15,34 +15,34 @@ const ABNORMAL = 1006
 const POLICY_VIOLATION = 1008
 const INTERNAL_ERROR = 1011
 const TRY_AGAIN_LATER = 1013
-/** Of a message that has not come whole, what may stay while memory is short. */
+/** Largest unfinished message that may stay while memory is short. */
 const MAX_UNFINISHED_BYTES = 65_536
 
-/** The errors of ws that mean a crossed limit. */
+/** Errors of ws that mean a crossed limit, and its name. */
 const LIMITS: Readonly<Record<string, string>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'WS_MAX_MESSAGE_BYTES',
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 'WS_MAX_FRAGMENTS'
 }
 
-/** How ws is told what a message is. */
+/** Options of ws for the type of a message. */
 const BINARY = { binary: true }
 const TEXT = { binary: false }
 
-/** A WebSocket knows its session, so that all of them share the same listeners. */
+/** Stored on the WebSocket, so that all WebSockets share the same listeners. */
 const SESSION = Symbol('session')
 type Held = WebSocket & { [SESSION]?: WebSocketSession }
 
-/** The session on a WebSocket; undefined where it was refused. */
+/** The session of a WebSocket; undefined if it was refused. */
 export const webSocketSessionOf = (socket: WebSocket): WebSocketSession | undefined => (socket as Held)[SESSION]
 
-/** A client that has shaken hands. */
+/** A client after its handshake. */
 export interface Opened {
   readonly socket: WebSocket
-  /** The connection below it. */
+  /** The TCP connection below it. */
   readonly raw: Socket
   readonly peer: Peer
   readonly endpoint: Endpoint
-  /** The number that the connection had with HTTP. */
+  /** The number that the connection had on HTTP. */
   readonly id: number
   readonly onClosed: () => void
 }
@@ -57,17 +57,17 @@ export class WebSocketSession implements WebSocketClient, Owner {
   readonly #rate: Bucket
   readonly #onClosed: Opened['onClosed']
   /**
-   * Kept as the service gave it. If an object were made here for each client, V8 would soon allocate it in the old generation,
-   * where it would keep a client that has gone until the next full collection.
+   * Kept as the service returned it. V8 would soon allocate a wrapper object made here in the old generation, where it would
+   * keep a closed client alive until the next full collection.
    */
   #receiver: ReturnType<WebSocketService['onConnection']> = undefined
-  /** Whether it gave a sign of life since the last beat. */
+  /** Whether the client gave a sign of life since the last beat. */
   #isAlive = true
-  /** Whether a close frame was sent that the client has to answer. */
+  /** Whether the server sent a close frame that the client has to answer. */
   #isClosing = false
   /** Messages that came after the close frame was sent. */
   #late = 0
-  /** What had been read when the last message was whole. */
+  /** `bytesRead` when the last message was complete. */
   #bytesAtMessage: number
 
   constructor ({ socket, raw, peer, endpoint, id, onClosed }: Opened, connections: Connections, limits: Config['websocket']) {
@@ -96,14 +96,14 @@ export class WebSocketSession implements WebSocketClient, Owner {
     const socket = this.#socket
     if (socket.readyState !== socket.OPEN || this.#isTooFarBehind()) return
     const bytes = Buffer.byteLength(message)
-    // A callback for each message costs as much as counting it.
+    // Only a message that may fill the buffer needs a callback.
     const mayBeBehind = socket.bufferedAmount + bytes > this.#limits.pauseBytes
     this.#cork.in()
     socket.send(message, isBinary ? BINARY : TEXT, mayBeBehind ? () => this.#onSent() : undefined)
     this.connection.sent(bytes)
     if (!mayBeBehind) return
     this.#cork.out()
-    // A client that does not read is not read.
+    // The server does not read from a client that does not read.
     if (!this.isBehind || socket.isPaused) return
     this.connection.endpoint.crossings.add('WS_PAUSE_BYTES')
     socket.pause()
@@ -125,25 +125,25 @@ export class WebSocketSession implements WebSocketClient, Owner {
     this.close(GOING_AWAY, 'server draining')
   }
 
-  /** The next beat: a client that gave no sign of life since the last one is ended. A message that never ends is none. */
+  /** The next beat: ends a client that gave no sign of life since the last one. An unfinished message is no sign of life. */
   ping (): void {
     if (!this.#isAlive) return this.connection.destroyFor('WS_PING_MS', 'no pong')
     this.#isAlive = false
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping()
   }
 
-  /** Gives back what an unfinished message holds: together they may hold more than there is. */
+  /** Ends a client with a large unfinished message: only closing its connection frees that memory. */
   onMemoryShort (): void {
     if (this.#raw.bytesRead - this.#bytesAtMessage < MAX_UNFINISHED_BYTES) return
     this.close(TRY_AGAIN_LATER, 'the server is short of memory', 'SHED_MEMORY_BYTES')
-    // Nothing else gives back what it holds.
+    // The close is deliberate: it must not count against WS_CLOSE_MS.
     this.#isClosing = false
     this.destroy()
   }
 
   #onSent (): void {
     if (!this.#socket.isPaused) return
-    // Its pong waits unread, but a client that takes what was held back for it is there.
+    // While paused, its pong is not read; taking the waiting bytes is a sign of life too.
     this.#isAlive = true
     if (!this.isBehind) this.#socket.resume()
   }
@@ -162,14 +162,14 @@ export class WebSocketSession implements WebSocketClient, Owner {
     }
   }
 
-  /** A ping, which ws has answered, or a pong. */
+  /** Called for a ping, which ws has answered, or a pong. */
   onControl (): void {
     if (this.#isTooFast() || this.#isTooFarBehind()) return
     this.#isAlive = true
     this.#cork.in()
   }
 
-  /** The client broke the protocol or its connection broke: `onClose` follows. */
+  /** The client broke the protocol, or its connection broke; `onClose` follows. */
   onError (error: NodeJS.ErrnoException): void {
     const limit = LIMITS[error.code ?? '']
     // ws has sent its close frame.
@@ -180,7 +180,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
 
   onClose (code: number): void {
     this.#onClosed()
-    // Once ws has refused what a client sent, it hears no answer; the client's FIN is one.
+    // After a protocol error ws reads no close frame, so the client's FIN counts as its answer.
     if (code === ABNORMAL && this.#isClosing && !this.#raw.errored && !this.#raw.readableEnded) this.connection.crossed('WS_CLOSE_MS')
     const receiver = this.#receiver
     if (receiver && typeof receiver !== 'function') this.#guard(() => receiver.close?.())
@@ -193,7 +193,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
     return true
   }
 
-  /** Ends a client that sends more than it may: with a close frame, and without one if it goes on as if it had not come. */
+  /** Closes a client that exceeds its rate, and destroys it if it goes on sending after the close frame. */
   #isTooFast (): boolean {
     if (this.#socket.readyState !== this.#socket.OPEN) {
       if (++this.#late === this.#limits.rate.burst) this.destroy()
@@ -204,7 +204,7 @@ export class WebSocketSession implements WebSocketClient, Owner {
     return true
   }
 
-  /** A service that throws loses this one client and no other. */
+  /** A service that throws loses only this client. */
   #guard (step: () => void): void {
     try {
       step()

@@ -1,4 +1,4 @@
-/** The WebSocket runner: gives every WebSocket service its route, and each of its clients a session. */
+/** The WebSocket runner: gives every WebSocket service a route, and each client a session. */
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocketService } from '../service.ts'
@@ -14,9 +14,9 @@ import { WebSocketSession, webSocketSessionOf } from './websocket-session.ts'
 
 const TRY_AGAIN_LATER = 1013
 const RETRY_MS = 1000
-/** Pieces that a message's bytes may arrive in: 1 MiB in pieces of 64 bytes needs half of it. */
+/** Pieces in which a message may arrive: twice what 1 MiB in pieces of 64 bytes needs. */
 const MAX_PIECES = 32_768
-/** Of a beat, in one turn of the loop: 15,000 pings at once held it for a fifth of a second. */
+/** Pings in one turn of the loop: many thousands at once would block it. */
 const PINGS_AT_ONCE = 16
 
 export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }>(async function websocket (app, { services }) {
@@ -24,10 +24,10 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
   const limits = config.websocket
   const gate = new Gate(limits)
 
-  // ws 8.23 has these; its types do not know the last four yet.
+  // The types of ws 8.23 lack the last four.
   const options: WebsocketPluginOptions['options'] & Record<'closeTimeout' | 'maxFragments' | 'maxBufferedChunks' | 'maxPendingAutoPongs', number> = {
     server: app.upgrades,
-    // A window costs memory for each connection, and a compression bomb waits for inflating.
+    // Compression costs memory for each connection, and allows compression bombs.
     perMessageDeflate: false,
     maxPayload: limits.maxMessageBytes,
     closeTimeout: limits.closeMs,
@@ -45,7 +45,7 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
     }
   })
 
-  // After the reads of this turn: after a process was stopped for longer than a beat, the pongs are there, but unread.
+  // setImmediate runs after the reads of this turn: if the process was stopped for longer than a beat, pongs are waiting unread.
   const { clients } = app.websocketServer
   const beat = () => { inPieces(clients, PINGS_AT_ONCE, (socket) => webSocketSessionOf(socket)?.ping()) }
   const heartbeat = setInterval(() => setImmediate(beat), limits.pingMs).unref()
@@ -75,15 +75,15 @@ export const websocket = fastifyPlugin<{ services: readonly WebSocketService[] }
         throw new UpgradeRequiredError(service.path, request.raw)
       },
       wsHandler (socket, request) {
-        // Replaces the plugin's own listener, which keeps the request as long as the WebSocket lives. What ws finds broken it
-        // has answered with its close code already (RFC 6455, section 7.4.1): the session only notes it.
+        // Replaces the plugin's listener, which keeps the request as long as the WebSocket lives. ws has already sent the close
+        // code for a protocol error (RFC 6455, section 7.4.1); the session only records it.
         socket.removeAllListeners('error').on('error', () => {})
         const http = sessionOf(request.raw.socket)
         if (!http) return socket.terminate()
         const { peer } = http
         const refusal = gate.enter(network(peer.address))
         if (refusal) {
-          // The last place was taken while this request was on its way here. The client keeps its place at HTTP's gate until it is gone.
+          // Another upgrade took the last place meanwhile. The client keeps its place at HTTP's gate until it is gone.
           connections.refuse(endpoint, `WS_${refusal}`, formatAddress(peer.address, peer.port))
           return socket.close(TRY_AGAIN_LATER, `WS_${refusal}`)
         }

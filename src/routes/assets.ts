@@ -1,11 +1,11 @@
-/** `/assets/`: the page's files, from memory. A file that is opened for each request costs a descriptor for as long as a slow reader likes. */
+/** `/assets/`: the page's files, served from memory: an open file would cost a descriptor for as long as a slow client reads. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 
-// From src/routes and from dist/routes alike.
+// The path is right from src/routes and dist/routes.
 const FOLDERS = ['web/assets', 'dist/web'].map((folder) => fileURLToPath(new URL(`../../${folder}/`, import.meta.url)))
 const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -20,9 +20,9 @@ export async function assets (app: FastifyInstance): Promise<void> {
       if (type === undefined) continue
       const bytes = readFileSync(`${folder}${name}`)
       const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`
-      // Asked for again with each page: a page and its script are of one version.
+      // Revalidated with each page, so that a page and its script have the same version.
       const headers = { 'cache-control': 'public, max-age=0', etag }
-      // Each file is a route of its own, so that 404 and 405 hold for files too.
+      // One route for each file, so that 404 and 405 apply to files too.
       app.get(`/assets/${name}`, (request, reply) => {
         reply.headers(headers)
         if (hasTag(request.headers['if-none-match'], etag)) reply.code(304).send()

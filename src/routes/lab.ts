@@ -1,4 +1,4 @@
-/** What visitors may have the server do: the three lessons, and a client that runs against one of its own services. */
+/** The lab: visitors may run the three lessons, and a client against one of the server's own services. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { reachable } from '../shared/address.ts'
@@ -11,9 +11,9 @@ import { isAllowedOrigin, OriginError } from '../traffic/origin.ts'
 const DEFAULT_LESSON_MS = 500
 const MAX_RUNS = 4
 const RUN_MS = 3000
-/** The server learns of a client's end a moment after the client. */
+/** The server sees a client's end a moment after the client does. */
 const AFTER_MS = 50
-/** Of all clients, while one runs. */
+/** Most events kept during a run, from all clients. */
 const MAX_EVENTS = 5000
 
 const lesson = {
@@ -28,7 +28,7 @@ const run = {
   required: ['service'],
   properties: {
     service: { type: 'string', maxLength: 64 },
-    port: { type: 'integer', description: 'Of a service on several ports' }
+    port: { type: 'integer', description: 'The port, if the service has several' }
   }
 }
 

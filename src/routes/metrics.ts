@@ -1,4 +1,4 @@
-/** `/metrics`: what the endpoints, the feed, the loop and the process have counted, for Prometheus. */
+/** `/metrics`: the counters of the endpoints, the feed, the loop and the process, for Prometheus. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Endpoint } from '../traffic/endpoint.ts'
@@ -8,19 +8,19 @@ import type { Logger } from '../log/logger.ts'
 import type { Tally } from '../traffic/tally.ts'
 import { VERSION } from '../shared/version.ts'
 
-/** Limits that are no settings: see docs/limits.md. */
+/** Limits that are not settings; see docs/limits.md. */
 const FIXED_LIMITS: readonly string[] = ['VIEWERS', 'LAB_BUSY', 'LAB_BUDGET']
 const MICROSECONDS = 1e6
 
 /**
- * Nothing is counted here: each value is read where the runners keep it anyway, when somebody asks.
- * Labels are names of services and limits, guards and error codes; never what a stranger sent, nor its address.
+ * Nothing is counted here: each request reads the values that the runners keep anyway.
+ * Labels are names of services, limits and guards, and error codes; never text or addresses from clients.
  */
 export async function metrics (app: FastifyInstance): Promise<void> {
   const register = new Registry()
   const { endpoints, connections, feed, pressure } = app
 
-  /** One value a service: those of its endpoints, added up. */
+  /** One value for each service: the sum over its endpoints. */
   function perService (name: string, help: string, read: (endpoint: Endpoint) => number | undefined, kind: 'counter' | 'gauge' = 'counter'): void {
     collect(name, help, ['service', 'transport'], kind, (add) => {
       for (const endpoint of endpoints) {
@@ -62,26 +62,26 @@ export async function metrics (app: FastifyInstance): Promise<void> {
 
   perService('oneloop_connections_open', 'Connections open now.', ofConnections(({ open }) => open), 'gauge')
   perService('oneloop_connections_total', 'Connections accepted.', ofConnections(({ total }) => total))
-  perService('oneloop_received_bytes_total', 'Bytes read; of WebSockets, those of messages.', ({ bytesIn }) => bytesIn)
-  perService('oneloop_sent_bytes_total', 'Bytes written; of WebSockets, those of messages.', ({ bytesOut }) => bytesOut)
+  perService('oneloop_received_bytes_total', 'Bytes read; for WebSockets, only those of messages.', ({ bytesIn }) => bytesIn)
+  perService('oneloop_sent_bytes_total', 'Bytes written; for WebSockets, only those of messages.', ({ bytesOut }) => bytesOut)
   perService('oneloop_datagrams_received_total', 'Datagrams received.', ofDatagrams(({ total }) => total))
   perService('oneloop_datagrams_answered_total', 'Datagrams answered.', ofDatagrams(({ answered }) => answered))
-  perName('oneloop_refused_total', 'Connections, requests and datagrams turned away, by the limit or the guard.', 'reason', ({ refusals }) => [refusals])
+  perName('oneloop_refused_total', 'Connections, requests and datagrams turned away, by limit or guard.', 'reason', ({ refusals }) => [refusals])
   perName('oneloop_limits_crossed_total', 'Limits that clients crossed.', 'limit', ({ refusals, crossings }) => [refusals, crossings],
     (name) => isLimit(name) || FIXED_LIMITS.includes(name))
-  perName('oneloop_errors_total', 'Connections that broke, and calls that the system failed, by the error code.', 'kind', ({ errors }) => [errors])
-  one('oneloop_feed_dropped_events_total', 'Events that a viewer of the feed was not told of.', () => feed.dropped, 'counter')
+  perName('oneloop_errors_total', 'Broken connections and failed system calls, by error code.', 'kind', ({ errors }) => [errors])
+  one('oneloop_feed_dropped_events_total', 'Events not sent to a viewer of the feed.', () => feed.dropped, 'counter')
   one('oneloop_log_lines_dropped_total', 'Lines left out of the log because of LOG_RATE.', () => connections.log.unlogged, 'counter')
   one('oneloop_log_lines_lost_total', 'Lines that could not be written to standard output.', () => (app.log as Partial<Logger>).lostLines ?? 0, 'counter')
 
   const delay = new Histogram({
     name: 'oneloop_event_loop_delay_seconds',
-    help: 'How much later than asked a timer fired, twenty times a second.',
+    help: 'Lateness of a timer, measured twenty times a second.',
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
     registers: [register]
   })
   pressure.onDelay = (ms) => delay.observe(ms / 1000)
-  one('oneloop_event_loop_utilization_ratio', 'The part of the last second in which the event loop was at work.', () => pressure.utilisation)
+  one('oneloop_event_loop_utilization_ratio', 'Share of the last second in which the event loop was busy.', () => pressure.utilisation)
 
   one('process_cpu_seconds_total', 'User and system CPU time spent.', () => {
     const { user, system } = process.cpuUsage()
@@ -90,9 +90,9 @@ export async function metrics (app: FastifyInstance): Promise<void> {
   one('process_resident_memory_bytes', 'Resident memory.', residentMemory)
   one('process_open_fds', 'Open file descriptors.', openDescriptors)
   const maxDescriptors = descriptorLimit()
-  one('process_max_fds', 'Most file descriptors that may be open.', () => maxDescriptors)
-  one('process_start_time_seconds', 'When the process started, since the epoch.', () => performance.timeOrigin / 1000)
-  collect('oneloop_info', 'Which version this is.', ['version', 'node'], 'gauge', (add) => add({ version: VERSION, node: process.version }, 1))
+  one('process_max_fds', 'Maximum number of open file descriptors.', () => maxDescriptors)
+  one('process_start_time_seconds', 'Start time of the process, in seconds since the epoch.', () => performance.timeOrigin / 1000)
+  collect('oneloop_info', 'Versions of oneloop and Node.js.', ['version', 'node'], 'gauge', (add) => add({ version: VERSION, node: process.version }, 1))
 
   app.get('/metrics', { config: { isVital: true } }, async (_request, reply) => {
     reply.type(register.contentType)

@@ -1,4 +1,4 @@
-/** The page: what this server is, every service with lines to try it, and the live lab. */
+/** The page: describes the server, lists every service with lines to try it, and shows the live lab. */
 import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { formatAddress, reachable } from '../shared/address.ts'
@@ -12,7 +12,7 @@ import type { Endpoint } from '../traffic/endpoint.ts'
 import { pasteLines, type PasteLine } from '../clients/paste-line.ts'
 import { VERSION } from '../shared/version.ts'
 
-/** How long everybody who comes by the same name gets the same page: it takes a third of a millisecond, and more at first. */
+/** How long a rendered page is reused for the same Host. */
 const FRESH_MS = 100
 
 export async function page (app: FastifyInstance): Promise<void> {
@@ -23,7 +23,7 @@ export async function page (app: FastifyInstance): Promise<void> {
     const { host } = request
     const now = performance.now()
     if (fresh?.host !== host || now >= fresh.until) fresh = { host, until: now + FRESH_MS, html: render(request) }
-    // What a second look would show differently must not come from a cache.
+    // The page shows live counters, so it must not come from a cache.
     return reply.header('cache-control', 'no-store').type('text/html; charset=utf-8').send(await fresh.html)
   })
 
@@ -56,12 +56,12 @@ export async function page (app: FastifyInstance): Promise<void> {
   }
 }
 
-/** What is pasted most easily comes first: a line that is short, and that works in any folder. */
+/** Sorts short lines first, and lines that work only in the package's folder last. */
 function byLength (a: PasteLine, b: PasteLine): number {
   return Number(a.tool === 'oneloop') - Number(b.tool === 'oneloop') || a.line.length - b.line.length
 }
 
-/** `UDP_RATE` with its value as a person would say it, and what it is. */
+/** The limits for people: name, readable value, meaning, and what crossing it does. */
 function limitsInWords (values: Readonly<Record<string, number>>) {
   return Object.entries(values).map(([name, value]) => {
     const { description = '', crossed = '' } = settings[name] ?? {}
@@ -75,16 +75,16 @@ function inWords (name: string, value: number): string {
   return name.endsWith('_RATE') ? `${value} per second` : String(value)
 }
 
-/** The name that the visitor reached this server by, if pages of that origin may not watch it; see isAllowedOrigin. */
+/** The name by which the visitor reached this server, if pages of that origin may not watch it; see isAllowedOrigin. */
 function unknownHost (host: string, origins: readonly string[]): string | undefined {
   if (!URL.canParse(`http://${host}`) || isOwnName(new URL(`http://${host}`).hostname)) return
   return origins.some((origin) => isSameHost(new URL(origin), host)) ? undefined : host
 }
 
-/** The name the visitor reached this server by, where the server listens on all addresses; else the one it listens on. */
+/** The name by which the visitor reached this server, if it listens on all addresses; otherwise its own address. */
 function hostFor (request: FastifyRequest, bound: string): string {
   if (reachable(bound) === bound) return bound
   const name = request.hostname.replace(/^\[(.*)\]$/, '$1')
-  // The Host header is the visitor's own text, and the line goes into a shell: names and addresses only.
+  // The visitor sends the Host header, and the line goes into a shell: allow only names and addresses.
   return /^[a-z0-9][a-z0-9.-]{0,252}$/i.test(name) || isIP(name) ? name : reachable(bound)
 }

@@ -1,6 +1,6 @@
 import { defineWebSocketService } from '../service.ts'
 
-/** Ping, close code and subprotocol are answered by ws itself, as RFC 6455 has them (sections 5.5.2, 5.5.1, 4.2.2). */
+/** ws itself answers pings, close codes and subprotocols (RFC 6455, sections 5.5.2, 5.5.1, 4.2.2). */
 export const wsEcho = defineWebSocketService({
   name: 'ws-echo',
   path: '/ws/echo',

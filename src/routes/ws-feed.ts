@@ -1,4 +1,4 @@
-/** `/ws/feed`: what happens on every protocol, in batches, as far as each viewer wants it. */
+/** `/ws/feed`: sends events of every protocol in batches, filtered for each viewer. */
 import { randomUUID } from 'node:crypto'
 import type { Feed } from '../traffic/feed.ts'
 import { inPieces } from '../shared/in-pieces.ts'
@@ -8,13 +8,13 @@ import { defineWebSocketService, type WebSocketClient, type WebSocketDescription
 import { isTurnedAway } from './viewers.ts'
 
 const BATCH_MS = 100
-/** Of one batch, told to one viewer; twice that with a connection that is followed. */
+/** Most events of a batch for one viewer; a followed connection may add as many again. */
 const MAX_EVENTS = 250
-/** Viewers in a turn: 50 at once, of 5,000 events, held the loop for 5.5 ms. */
+/** Viewers told in one turn of the loop, so that a large batch does not hold it up. */
 const TOLD_AT_ONCE = 2
-/** Kept between two batches. */
+/** Most events kept between two batches. */
 const MAX_COLLECTED = 5000
-/** Batches that wait, one after the other, for the address of a connection that the probe makes. */
+/** Most batches in a row that wait for the address of a new connection of the probe. */
 const MAX_LATE = 10
 const MAX_REQUEST_BYTES = 1024
 
@@ -32,14 +32,14 @@ const MAX_NAME = 64
 
 interface Viewer { readonly client: WebSocketClient, request: FeedRequest, dropped: number }
 
-/** @param labPeers the probe's addresses: its pings, and what the page's own sockets are told, would drown all else. */
+/** @param labPeers the probe's addresses: its pings would drown all other events, and so are left out. */
 export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnecting'>): WebSocketService {
   const instance = randomUUID()
   const viewers = new Set<Viewer>()
   let events: FeedEvent[] = []
   let overflow = 0
   let late = 0
-  /** Of the last batch. */
+  /** Whether every viewer was told the last batch. */
   let areTold = () => true
   let stop = () => {}
 
@@ -51,7 +51,7 @@ export function wsFeed (feed: Feed, labPeers: Pick<ProbePeers, 'has' | 'isConnec
 
   function flush (): void {
     if (!areTold()) return
-    // A connection of the probe is known as such a moment after it is there.
+    // A new connection of the probe is recognised a moment late.
     late = labPeers.isConnecting ? late + 1 : 0
     if (late > 0 && late <= MAX_LATE) return
     const all = events.filter(({ peer }) => !labPeers.has(peer))
@@ -99,7 +99,7 @@ function say (client: WebSocketClient, message: FeedMessage): void {
   client.send(JSON.stringify(message))
 }
 
-/** Returns how many events this viewer was not told of. */
+/** Returns how many events were not sent to this viewer. */
 function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): number {
   const { client, request: { transports, service, follow } } = viewer
   const batch: FeedEvent[] = []
@@ -125,23 +125,23 @@ function tell (viewer: Viewer, all: readonly FeedEvent[], overflow: number): num
   return dropped
 }
 
-/** What a viewer asked for, or what is wrong with it. */
+/** Returns the request, or the reason why it is wrong. */
 export function readRequest (message: Buffer): FeedRequest | string {
-  if (message.length > MAX_REQUEST_BYTES) return `a request has at most ${MAX_REQUEST_BYTES} bytes`
+  if (message.length > MAX_REQUEST_BYTES) return `a request may have at most ${MAX_REQUEST_BYTES} bytes`
   let request: unknown
   try {
     request = JSON.parse(String(message))
   } catch {
-    return 'a request is JSON'
+    return 'a request must be JSON'
   }
-  if (typeof request !== 'object' || request === null || Array.isArray(request)) return 'a request is an object'
+  if (typeof request !== 'object' || request === null || Array.isArray(request)) return 'a request must be an object'
   const { transports, service, follow, ...others } = request as Record<string, unknown>
   const [other] = Object.keys(others)
-  if (other !== undefined) return `a request has transports, service and follow, not ${JSON.stringify(other.slice(0, MAX_NAME))}`
+  if (other !== undefined) return `a request may have transports, service and follow, not ${JSON.stringify(other.slice(0, MAX_NAME))}`
   if (transports !== undefined && !(Array.isArray(transports) && transports.length <= TRANSPORTS.length && transports.every((one) => TRANSPORTS.includes(one)))) {
-    return `transports is a list of ${TRANSPORTS.join(', ')}`
+    return `transports must be a list of ${TRANSPORTS.join(', ')}`
   }
-  if (service !== undefined && !(typeof service === 'string' && service.length <= MAX_NAME)) return 'service is a name'
-  if (follow !== undefined && !(Number.isSafeInteger(follow) && Number(follow) > 0)) return 'follow is the number of a connection'
+  if (service !== undefined && !(typeof service === 'string' && service.length <= MAX_NAME)) return 'service must be a name'
+  if (follow !== undefined && !(Number.isSafeInteger(follow) && Number(follow) > 0)) return 'follow must be the number of a connection'
   return request as FeedRequest
 }

@@ -1,4 +1,4 @@
-/** `/ws/loop`: the event loop, the probe's round trips, the lessons and the services' counters, live. */
+/** `/ws/loop`: live data of the event loop, the probe's round trips, the lessons and the services' counters. */
 import { counts, facts, type Traffic } from '../lab/facts.ts'
 import { inPieces } from '../shared/in-pieces.ts'
 import type { LoopHello, LoopMessage, Ping } from '../shared/messages.ts'
@@ -8,7 +8,7 @@ import { VERSION } from '../shared/version.ts'
 import { isTurnedAway } from './viewers.ts'
 
 const COUNTS_EVERY = 5
-/** Viewers in a turn: a send takes up to 40 µs. */
+/** Viewers told in one turn of the loop. */
 const TOLD_AT_ONCE = 8
 
 export const WS_LOOP: WebSocketDescription = {
@@ -26,7 +26,7 @@ export function wsLoop (loop: Loop, traffic: Traffic): WebSocketService {
   let ticks = 0
   let unwatch = () => {}
 
-  /** One text for all. A viewer who is behind misses it, and nobody waits for anybody. */
+  /** Sends the same text to all viewers. A viewer that is behind misses it. */
   function tell (message: LoopMessage): void {
     const text = JSON.stringify(message)
     inPieces(viewers, TOLD_AT_ONCE, (viewer) => { if (!viewer.isBehind) viewer.send(text) })
@@ -36,7 +36,7 @@ export function wsLoop (loop: Loop, traffic: Traffic): WebSocketService {
     return loop.watch({
       onPing: (ping) => { pings.push(ping) },
       onSample (sample) {
-        // A connection of the probe is known as such a moment after it is there: until then it would count as a visitor's.
+        // A new connection of the probe is recognised a moment late; until then it would count as a visitor's.
         const isCounted = ticks++ % COUNTS_EVERY === 0 && !loop.probePeers.isConnecting
         tell({ type: 'loop', at: Date.now(), sample, pings, ...(isCounted && { services: counts(traffic), process: facts(traffic), lesson: loop.lesson() }) })
         pings = []

@@ -3,20 +3,20 @@ import { ctimeNow } from '../shared/ctime.ts'
 import { inPieces } from '../shared/in-pieces.ts'
 
 const SECOND_MS = 1000
-/** In one turn of the loop: a send takes up to 40 µs, and 1,000 at once would hold it for 40 ms. */
+/** Clients told in one turn of the loop, so that a thousand of them do not hold it up. */
 const TOLD_AT_ONCE = 8
 
 interface Listener { readonly client: WebSocketClient, told: string }
 
-/** Created once for each app: one timer for all its clients, and none while nobody is connected. */
+/** Creates the service for one app. All its clients share one timer, which runs only while somebody is connected. */
 export function wsTime (): WebSocketService {
   const listeners = new Set<Listener>()
   let timer: NodeJS.Timeout | undefined
-  /** Whether the last second was told to all: on a busy server the next one may come before. */
+  /** Whether every client was told the last second: on a busy server the next one may come first. */
   let areTold = () => true
 
   function tell (listener: Listener, text: string): void {
-    // A timer may fire a moment early, and a client may come a moment before a late one.
+    // Sends no second twice: a timer may fire early, and a client may connect just before a late one.
     if (listener.told === text || listener.client.isBehind) return
     listener.told = text
     listener.client.send(text)
@@ -29,7 +29,7 @@ export function wsTime (): WebSocketService {
     areTold = inPieces(listeners, TOLD_AT_ONCE, (listener) => tell(listener, text))
   }
 
-  /** Until the next whole second. */
+  /** Waits until the next whole second. */
   function wait (): void {
     timer = setTimeout(tick, SECOND_MS - Date.now() % SECOND_MS)
   }

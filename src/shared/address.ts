@@ -1,20 +1,20 @@
-/** Addresses and ports as text: how they are written, and how they are read from a command line. */
+/** Formats addresses and ports, and parses them from the command line. */
 import { isIPv6 } from 'node:net'
 
 /** `127.0.0.1:9999`, `[::1]:9999`. */
 export function formatAddress (address: string, port: number): string {
-  // Not isIPv6(): its expression is the dearest part of many a connection.
+  // Not isIPv6(): it is too slow for every connection.
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-/** `::ffff:127.0.0.1`, as a dual-stack socket names an IPv4 peer, becomes `127.0.0.1`. */
+/** `::ffff:127.0.0.1` → `127.0.0.1`: a dual-stack socket maps IPv4 peers. */
 export function unmapped (address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }
 
 /**
- * What the limits count as one address: an IPv4 address, or of IPv6 the /64, which is what one subscriber is given
- * (RFC 6177), as its first four groups.
+ * What the limits count as one address: an IPv4 address, or the first four groups of an IPv6 address. They are its /64, which
+ * one subscriber is given (RFC 6177).
  */
 export function network (address: string): string {
   if (!address.includes(':')) return address
@@ -33,7 +33,7 @@ export const withoutZone = (address: string): string => address.split('%', 1)[0]
 
 export const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
 
-/** Where a client on this machine reaches a server that is bound to `address`: a wildcard becomes loopback. */
+/** The address at which a client on this machine reaches a server bound to `address`: a wildcard becomes loopback. */
 export function reachable (address: string): string {
   if (address === '0.0.0.0' || address === '::') return '127.0.0.1'
   return address
@@ -46,7 +46,7 @@ export interface Target {
 
 /**
  * Reads `HOST`, `HOST:PORT`, `:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address.
- * Throws a RangeError that says what would be right.
+ * Throws a RangeError that names the valid forms.
  */
 export function parseTarget (text: string, defaults: Target): Target {
   if (isIPv6(text)) return { host: text, port: defaults.port }

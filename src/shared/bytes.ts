@@ -1,8 +1,8 @@
-/** Sizes as people write them: `130MiB`, `64 KiB`, `1000`. */
+/** Parses and formats sizes such as `130MiB`, `64 KiB` and `1000`. */
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3, kb: 1e3, mb: 1e6, gb: 1e9 }
 
-/** Bytes; throws a RangeError that says what would be right. */
+/** Returns bytes. Throws a RangeError that names the valid forms. */
 export function parseBytes (text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?b?)$/i.exec(text.trim())
   const unit = UNITS[match?.[2]?.toLowerCase() ?? '?']
@@ -17,7 +17,7 @@ export function formatBytes (bytes: number): string {
   return `${Number((bytes / size).toFixed(1))} ${unit}`
 }
 
-/** `512 B`, `1.5 KiB`, `12.0 MiB`: for columns of counters, where the width is to rest. */
+/** `512 B`, `1.5 KiB`, `12.0 MiB`: for columns of counters, which must not change their width. */
 export function compactBytes (count: number): string {
   if (count < 1024) return `${count} B`
   if (count < 1024 ** 2) return `${(count / 1024).toFixed(1)} KiB`

@@ -1,7 +1,7 @@
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
-/** Local time as C's `ctime(3)` writes it, without its newline: `Wed Jan 29 19:14:15 2014`, `Sat Feb  1 00:00:00 2014`. */
+/** Local time in the format of C's `ctime(3)`, without its newline: `Wed Jan 29 19:14:15 2014`, `Sat Feb  1 00:00:00 2014`. */
 export function ctime (date: Date): string {
   const two = (n: number) => String(n).padStart(2, '0')
   const clock = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
@@ -11,7 +11,7 @@ export function ctime (date: Date): string {
 let second = NaN
 let text = ''
 
-/** The local time now, put together once a second: 2 % of what a client of the time service costs. */
+/** The local time now. The text is computed once a second. */
 export function ctimeNow (): string {
   const now = Math.floor(Date.now() / 1000)
   if (now !== second) {

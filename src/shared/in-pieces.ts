@@ -1,7 +1,8 @@
 /**
- * Does something for all members of a set, so many in each turn of the loop that everybody else is served in between, and not for
- * those who have left it by then. A later call for the same set overtakes none that is under way.
- * @returns tells whether it is done for all: from the turn after that of the last ones on, so that what is begun then does not add to them.
+ * Calls `each` for the members of a set, `atOnce` in each turn of the loop, so that other clients are served in between. Members
+ * that have left the set by their turn are skipped. A later call for the same set does not overtake an earlier one.
+ * @returns a function that tells whether all are done. It turns true only in the turn after the last members, so that new work
+ * does not share a turn with them.
  */
 export function inPieces<T> (all: ReadonlySet<T>, atOnce: number, each: (item: T) => void): () => boolean {
   const items = [...all]

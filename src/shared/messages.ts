@@ -1,29 +1,29 @@
-/** What the server tells the page, and what the page may ask. Types only: both sides are checked against them. */
+/** The messages between the server and the page. Types only: both sides are checked against them. */
 import type { Transport } from './transport.ts'
 
-/** One measurement of the event loop since the one before. */
+/** One measurement of the event loop, since the previous one. */
 export interface LoopSample {
-  /** Milliseconds since the epoch, as every `at`. */
+  /** Milliseconds since the epoch, like every `at`. */
   readonly at: number
-  /** Event-loop delay in milliseconds: how much later than asked a timer fired. */
+  /** Event-loop delay in milliseconds: how late a timer fired. */
   readonly p50: number
   readonly max: number
-  /** Event-loop utilisation: the part of the time in which the loop was at work, from 0 to 1. */
+  /** Event-loop utilisation: the share of the time in which the loop was busy, from 0 to 1. */
   readonly utilisation: number
 }
 
 /** One round trip of the probe. */
 export interface Ping {
   readonly transport: Transport
-  /** When it was sent. */
+  /** When the ping was sent. */
   readonly at: number
-  /** Milliseconds to the answer; null where none came. */
+  /** Milliseconds until the answer; null if none came. */
   readonly ms: number | null
 }
 
 export type LessonKind = 'block' | 'wait' | 'worker'
 
-/** Milliseconds that each protocol's slowest round trip took; null where an answer never came. */
+/** The slowest round trip of each protocol in milliseconds; null if an answer never came. */
 export type Waited = Partial<Record<Transport, number | null>>
 
 export interface LessonStarted {
@@ -36,7 +36,7 @@ export interface LessonStarted {
 export interface LessonResult extends LessonStarted {
   readonly endedAt: number
   readonly waited: Waited
-  /** What was measured, in words. */
+  /** The result in words. */
   readonly sentence: string
 }
 
@@ -44,7 +44,7 @@ export interface ServiceCounts {
   readonly name: string
   readonly port: number | null
   readonly state: string
-  /** When its port came free, where it was in use at the start. */
+  /** When the port came free, if it was in use at the start. */
   readonly hadAt?: number
   readonly open: number
   readonly total: number
@@ -57,9 +57,9 @@ export interface ProcessFacts {
   readonly uptimeS: number
   /** Bytes of memory that the process holds (resident set size). */
   readonly rss: number
-  /** Of these, bytes of JavaScript objects. */
+  /** Bytes of JavaScript objects, part of `rss`. */
   readonly heapUsed: number
-  /** Sockets that listen, or are bound for datagrams. */
+  /** Sockets that listen or are bound for datagrams. */
   readonly listening: number
   readonly connected: number
 }
@@ -77,13 +77,13 @@ export interface LoopHello {
   readonly process: ProcessFacts
 }
 
-/** About ten a second. */
+/** Sent about ten times a second. */
 export interface LoopTick {
   readonly type: 'loop'
   readonly at: number
   readonly sample: LoopSample
   readonly pings: readonly Ping[]
-  /** These three in every fifth message. */
+  /** These three are in every fifth message. */
   readonly services?: readonly ServiceCounts[]
   readonly process?: ProcessFacts
   readonly lesson?: LessonStarted | null
@@ -95,7 +95,7 @@ export type LoopMessage =
   | { readonly type: 'lesson-started', readonly lesson: LessonStarted }
   | { readonly type: 'lesson-ended', readonly lesson: LessonResult }
 
-/** Something that happened on one of the protocols: sizes, never contents. */
+/** An event on one of the protocols: sizes, never contents. */
 export interface FeedEvent {
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -107,25 +107,25 @@ export interface FeedEvent {
   /** `127.0.0.1:50000`, `[::1]:50000`. */
   readonly peer: string
   readonly bytes?: number
-  /** With `close`: all bytes of the connection. */
+  /** For `close`: all bytes of the connection. */
   readonly bytesIn?: number
   readonly bytesOut?: number
-  /** Why: with `close` and `refuse`. */
+  /** For `close` and `refuse`: the reason. */
   readonly reason?: string
 }
 
-/** What a viewer wants to see of the feed; what is missing is not filtered by. */
+/** A viewer's filter for the feed; an absent field does not filter. */
 export interface FeedRequest {
   readonly transports?: readonly Transport[]
   readonly service?: string
-  /** The number of a connection that is shown whatever the filter says. */
+  /** The number of a connection that is always shown. */
   readonly follow?: number
 }
 
 export type FeedMessage =
-  /** `instance` is another after a restart: connection numbers begin again. `you` is the viewer's own address. */
+  /** `instance` changes with a restart, after which connection numbers begin again. `you` is the viewer's own address. */
   | { readonly type: 'hello', readonly at: number, readonly instance: string, readonly you: string, readonly maxEvents: number }
-  | { readonly type: 'events', readonly events: readonly FeedEvent[], /** Left out of this batch. */ readonly dropped: number }
+  | { readonly type: 'events', readonly events: readonly FeedEvent[], /** Events left out of this batch. */ readonly dropped: number }
   | { readonly type: 'error', readonly code: string, readonly message: string }
 
 /** One step of a conversation, as the client saw it. */
@@ -134,7 +134,7 @@ export interface Segment {
   readonly ms: number
   readonly direction: 'sent' | 'received'
   readonly what: 'connect' | 'data' | 'text' | 'binary' | 'datagram' | 'fin' | 'close' | 'silence'
-  /** All of them, though `hex` and `text` may show fewer. */
+  /** The whole size; `hex` and `text` may show fewer bytes. */
   readonly bytes: number
   readonly hex: string
   readonly text: string
@@ -147,13 +147,13 @@ export interface Transcript {
   /** The addresses that the client connected or sent from. */
   readonly peers: readonly string[]
   readonly segments: readonly Segment[]
-  /** Segments that are not shown. */
+  /** Number of segments that are not shown. */
   readonly omitted: number
-  /** Why it ended early. */
+  /** Why the conversation ended early. */
   readonly error?: string
 }
 
-/** What Run it shows: the client's side, and the server's. */
+/** The result of Run it: the client's side, and the server's. */
 export interface RunResult extends Transcript {
   readonly events: readonly FeedEvent[]
 }

@@ -1,7 +1,7 @@
-/** The forms in which a request may name its target (RFC 9112, section 3.2), and the one that routes know. */
+/** Turns the forms of a request's target (RFC 9112, section 3.2) into the one that routes know. */
 import type { IncomingMessage } from 'node:http'
 
-/** The target of a request whose URL cannot be decoded: it would go past every hook, the limits' and the log's among them. */
+/** Replaces a URL that cannot be decoded: such a request would bypass every hook, also those for limits and the log. */
 export const UNDECODABLE = '/%EF%BF%BD'
 
 /** `http://host/path` → `/path` (absolute-form), `*` → `/` (asterisk-form, of OPTIONS). */
@@ -26,7 +26,7 @@ export function rewriteUrl ({ url = '/', headers }: Pick<IncomingMessage, 'url' 
 function isDecodable (url: string): boolean {
   if (!url.includes('%')) return true
   try {
-    // The router decodes no more than the path.
+    // The router decodes only the path.
     decodeURI(url.split('?', 1)[0] ?? '')
     return true
   } catch {

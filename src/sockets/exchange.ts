@@ -1,8 +1,8 @@
 import { defineTcpService } from '../service.ts'
 
 /**
- * The message is whatever the first read brings. A client that writes a byte at a time has one
- * byte answered: TCP has no message boundaries, and waiting for one would hang a tutorial's client.
+ * The message is whatever the first read brings. A client that writes a byte at a time gets an answer to
+ * one byte: TCP has no message boundaries, and waiting for one would hang a tutorial's client.
  */
 export default defineTcpService({
   name: 'exchange',

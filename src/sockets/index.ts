@@ -1,4 +1,4 @@
-/** Every raw service. Its port setting, its row on the page and in the README, its help and its check follow from this list. */
+/** Every raw service. Port settings, rows on the page and in the README, help and checks follow from this list. */
 import type { RawService } from '../service.ts'
 import echoOnce from './echo-once.ts'
 import echo from './echo.ts'

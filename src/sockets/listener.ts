@@ -1,6 +1,6 @@
 import { defineUdpService } from '../service.ts'
 
-/** Of one datagram in the log: with its sender the line stays within what the log takes. */
+/** Bytes of a datagram in the log: together with the sender, the text fits into a log line. */
 const MAX_BYTES = 160
 
 export default defineUdpService({

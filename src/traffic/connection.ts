@@ -1,4 +1,4 @@
-/** One open connection: its number, its counters, its events in the feed, and the line that is logged when it ends. */
+/** One open connection: its number, its counters, its events in the feed, and its log line at the end. */
 import type { FastifyBaseLogger } from 'fastify'
 import type { Peer } from '../service.ts'
 import { formatAddress, network } from '../shared/address.ts'
@@ -9,11 +9,11 @@ import type { Endpoint } from './endpoint.ts'
 export class Connection {
   readonly id: number
   readonly peer: string
-  /** What the limits count as its address. */
+  /** The address that the limits count. */
   readonly network: string
   readonly endpoint: Endpoint
   readonly owner: Owner
-  /** Its index among all open connections: for Connections alone. */
+  /** Index in the list of open connections; only Connections uses it. */
   place = -1
   readonly #all: Connections
   readonly #openedAt = performance.now()
@@ -39,7 +39,7 @@ export class Connection {
     return { service: this.endpoint.name, connection: this.id, peer: this.peer }
   }
 
-  /** Created lazily: most connections log one line in their life, and that without it. */
+  /** Created lazily: most connections log only their last line, which does not need it. */
   get log (): FastifyBaseLogger {
     this.#log ??= this.#all.log.logger.child(this.#bindings)
     return this.#log
@@ -71,7 +71,7 @@ export class Connection {
     this.#publish('half-close')
   }
 
-  /** Notes why the connection is ending; the first reason stands. */
+  /** Records why the connection is ending; the first reason stands. */
   because (reason: string): void {
     this.#reason ??= reason
   }
@@ -81,7 +81,7 @@ export class Connection {
     this.owner.destroy()
   }
 
-  /** The client crossed a limit: counts it, and notes it as the reason for the end that follows. */
+  /** The client crossed a limit: counts it, and records it as the reason for the end that follows. */
   crossed (limit: string, how?: string): void {
     this.endpoint.crossings.add(limit)
     this.because(how === undefined ? limit : `${how}: ${limit}`)
@@ -93,13 +93,13 @@ export class Connection {
     this.owner.destroy()
   }
 
-  /** The connection broke, or its client broke the protocol: counts the error, and notes it as the reason for the end that follows. */
+  /** The connection broke, or its client broke the protocol: counts the error, and records it as the reason for the end. */
   failed (error: NodeJS.ErrnoException): void {
     this.endpoint.errors.add(error.code ?? error.name)
     this.because(reasonOf(error))
   }
 
-  /** The end of the connection: logs its one line. A second call does nothing. */
+  /** The connection has ended: logs one line. A second call does nothing. */
   closed (reason: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -129,14 +129,14 @@ const REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'client unreachable'
 }
 
-/** Why a connection ended, in words, from its socket's error. */
+/** Turns a socket's error into a reason in words. */
 function reasonOf (error: NodeJS.ErrnoException): string {
   return REASONS[error.code ?? ''] ?? error.code ?? error.message
 }
 
 type Details = { readonly [K in 'bytes' | 'bytesIn' | 'bytesOut' | 'reason']?: FeedEvent[K] | undefined }
 
-/** One event of the feed, of the same shape for every protocol. */
+/** Makes an event of the feed; the shape is the same for every protocol. */
 export function feedEvent (type: FeedEvent['type'], endpoint: Endpoint, connection: number, peer: string, details: Details = {}): FeedEvent {
   return { at: Date.now(), type, transport: endpoint.transport, service: endpoint.name, connection, peer, ...details } as FeedEvent
 }

@@ -1,17 +1,17 @@
-/** Every open connection of one app: finds those that have been silent for too long, drains them, and logs what was refused. */
+/** Every open connection of one app: sweeps for crossed time limits, drains, and logs refusals. */
 import type { Peer } from '../service.ts'
 import type { SampledLog } from '../log/sampled-log.ts'
 import { Connection, feedEvent } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Feed } from './feed.ts'
 
-/** What a runner does with one of its connections. */
+/** What a runner provides for each of its connections. */
 export interface Owner {
-  /** Ends it at once. */
+  /** Ends the connection at once. */
   destroy (): unknown
-  /** Ends it as soon as it can end well: the server is shutting down. */
+  /** Ends the connection as soon as it can end cleanly: the server is shutting down. */
   drain (): void
-  /** Called by every sweep: ends it if it has crossed a time limit. */
+  /** Called by every sweep: ends the connection if it has crossed a time limit. */
   sweep? (now: number): void
 }
 
@@ -21,8 +21,8 @@ export class Connections {
   /** Whether an address is the probe's. */
   isProbe = (_peer: string): boolean => false
   /**
-   * An array in which each connection knows its place, not a Map or a Set: V8 keeps the outgrown tables of those, and the
-   * connections in them, until the next full collection. That was a tenth of the cost of a short connection.
+   * An array in which each connection knows its place. Not a Map or a Set: V8 keeps their outgrown tables, and the connections
+   * in them, until the next full collection.
    */
   readonly #open: Connection[] = []
   readonly #sweep: NodeJS.Timeout
@@ -48,7 +48,7 @@ export class Connections {
     return connection
   }
 
-  /** The probe's own. */
+  /** The probe's own connections. */
   get probing (): Connection[] {
     return this.#open.filter(({ peer }) => this.isProbe(peer))
   }
@@ -69,7 +69,7 @@ export class Connections {
     if (this.#open.length === 0) this.#onEmpty()
   }
 
-  /** Counts what a limit or a guard turned away; logs it at most once a second for each endpoint. */
+  /** Counts a client or datagram that a limit or guard turned away. Logs at most once a second for each endpoint. */
   refuse (endpoint: Endpoint, reason: string, peer: string, bytes?: number): void {
     endpoint.refused++
     endpoint.refusals.add(reason)
@@ -77,7 +77,7 @@ export class Connections {
     this.log.trouble('warn', endpoint, { peer, reason }, 'refused')
   }
 
-  /** Counts a failed system call of a service's own socket: accept, send. Logs it at most once a second for each endpoint. */
+  /** Counts a failed system call on a service's own socket, such as accept or send. Logs at most once a second for each endpoint. */
   failed (endpoint: Endpoint, err: NodeJS.ErrnoException, message: string): void {
     endpoint.errors.add(err.code ?? err.name)
     this.log.trouble('error', endpoint, { err }, message)

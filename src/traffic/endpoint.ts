@@ -1,11 +1,11 @@
-/** An endpoint: one port of a service, the addresses it is reached at, its state, and its counters. */
+/** An endpoint: one port of a service with its addresses, state and counters. */
 import type { Example, Transport } from '../service.ts'
 import { Tally } from './tally.ts'
 
-/** `off`: switched off. `busy`: its default port is taken, and is tried again. `draining`: shutting down. */
+/** `off`: switched off. `busy`: the port is taken; a default port is tried again. `draining`: shutting down. */
 export type EndpointState = 'closed' | 'open' | 'busy' | 'off' | 'draining'
 
-/** The setting that a port came from: `isSet` tells a port that somebody chose from a default. */
+/** The setting that a port came from; `isSet` is false for a default. */
 export interface PortOrigin {
   readonly variable: string
   readonly port: number | null
@@ -21,19 +21,19 @@ export interface EndpointDescription {
   readonly path?: string
 }
 
-/** Why a port could not be opened, and on which of the addresses. */
+/** Why a port could not be opened, and on which address. */
 export type BindError = NodeJS.ErrnoException & { address?: string }
 
-/** A port and its addresses. HTTP and the WebSocket services on its port share one. */
+/** A port and its addresses. HTTP shares its location with the WebSocket services. */
 export class Location {
   readonly origin: PortOrigin
-  /** The bound addresses; before that, the first one wanted. */
+  /** The bound addresses; before the bind, the first wanted one. */
   addresses: readonly string[]
-  /** The bound port, or, before and without a bind, the wanted one; null where the service is off. */
+  /** The bound port, or the wanted one if it is not bound; null if the service is off. */
   port: number | null
   state: EndpointState
   error: BindError | null = null
-  /** When its port came free (milliseconds since the epoch), where it was in use at the start. */
+  /** When the port came free (milliseconds since the epoch), if it was in use at the start. */
   hadAt: number | undefined
 
   constructor (origin: PortOrigin, wanted: string) {
@@ -64,15 +64,15 @@ export class Endpoint {
   bytesOut = 0
   /** Connections and requests turned away, and datagrams left unanswered, because of a limit or a guard. */
   refused = 0
-  /** What the probe's connections that have ended, or its datagrams, added to these: the page leaves it out. */
+  /** The probe's share of these counters (ended connections and datagrams), which the page leaves out. */
   readonly probe = { total: 0, bytesIn: 0, bytesOut: 0 }
-  /** Of UDP: datagrams that were answered. */
+  /** UDP only: answered datagrams. */
   answered = 0
-  /** `refused`, by the limit's name or the guard's. */
+  /** `refused` by the name of the limit or guard. */
   readonly refusals = new Tally()
-  /** Limits that were crossed once inside, by name. */
+  /** Limits crossed by admitted clients, by name. */
   readonly crossings = new Tally()
-  /** Connections and answers that failed, by the error's code. */
+  /** Failed connections and answers, by error code. */
   readonly errors = new Tally()
 
   constructor (description: EndpointDescription, location: Location) {
@@ -84,7 +84,7 @@ export class Endpoint {
     this.location = location
   }
 
-  /** The first of its addresses. */
+  /** The first address. */
   get address (): string { return this.location.addresses[0] ?? '' }
   get addresses (): readonly string[] { return this.location.addresses }
   get port (): number | null { return this.location.port }

@@ -1,25 +1,25 @@
-/** The feed: what happens on every protocol, told to whoever listens. Sizes only, never contents. */
+/** The feed: tells its listeners the events of every protocol. Sizes only, never contents. */
 import type { FeedEvent } from '../shared/messages.ts'
 
 export type FeedListener = (event: FeedEvent) => void
 
 export class Feed {
   readonly #listeners = new Set<FeedListener>()
-  /** Events that viewers of the feed were not told of, since the start. */
+  /** Events not sent to viewers since the start. */
   dropped = 0
   readonly #onError: (error: unknown) => void
 
-  /** @param onError told about a listener that threw; that listener hears no more. */
+  /** @param onError called with the error of a listener that threw; that listener is removed. */
   constructor (onError: (error: unknown) => void) {
     this.#onError = onError
   }
 
-  /** False while nobody listens: callers then need not even make the event. */
+  /** False while nobody listens: callers then need not create the event. */
   get isWatched (): boolean {
     return this.#listeners.size > 0
   }
 
-  /** Tells every listener now, in the order they came. Never throws. */
+  /** Calls every listener at once, in the order of subscription. Never throws. */
   publish (event: FeedEvent): void {
     for (const listener of this.#listeners) {
       try {

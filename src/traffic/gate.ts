@@ -1,4 +1,4 @@
-/** The places of one service: how many connections it takes, in all and from one address. */
+/** The places of one service: limits its connections, in total and for each address. */
 export class Gate {
   readonly #max: number
   readonly #maxPerAddress: number
@@ -10,13 +10,13 @@ export class Gate {
     this.#maxPerAddress = maxPerAddress
   }
 
-  /** Which of the two limits one more connection from this address would cross. */
+  /** The limit that one more connection from this address would cross, if any. */
   refusal (address: string): 'MAX_CONNECTIONS' | 'MAX_PER_ADDRESS' | undefined {
     if (this.#taken >= this.#max) return 'MAX_CONNECTIONS'
     if ((this.#perAddress.get(address) ?? 0) >= this.#maxPerAddress) return 'MAX_PER_ADDRESS'
   }
 
-  /** Takes a place; returns the limit that was crossed where there is none. */
+  /** Takes a place; if there is none, returns the limit that was crossed. */
   enter (address: string): 'MAX_CONNECTIONS' | 'MAX_PER_ADDRESS' | undefined {
     const refusal = this.refusal(address)
     if (refusal) return refusal

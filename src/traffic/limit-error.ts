@@ -1,9 +1,9 @@
-/** A request crossed a limit: the code is the limit's name. */
+/** A request crossed a limit. The code is `ERR_` and the limit's name. */
 export class LimitError extends Error {
   readonly code: string
   readonly limit: string
   readonly statusCode: number
-  /** When it may be tried again, for an answer with `Retry-After`. */
+  /** Milliseconds until a retry makes sense, for an answer with `Retry-After`. */
   readonly retryMs: number | undefined
 
   constructor (statusCode: number, limit: string, message: string, retryMs?: number) {

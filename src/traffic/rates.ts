@@ -1,7 +1,7 @@
-/** Limits of so many a second: token buckets, one, or one a key in a table of bounded size. */
+/** Rate limits: a token bucket, and a table of bounded size with a bucket for each key. */
 import type { RateSetting } from '../config/config.ts'
 
-/** Holds `burst` tokens, and gets `perSecond` new ones a second. Times are those of `performance.now()`. */
+/** Holds up to `burst` tokens, and gets `perSecond` new ones a second. Times are from `performance.now()`. */
 export class Bucket {
   readonly #perMs: number
   readonly #burst: number
@@ -15,7 +15,7 @@ export class Bucket {
     this.#at = now
   }
 
-  /** Takes one token; false where there is none. */
+  /** Takes one token; false if there is none. */
   take (now: number): boolean {
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs)
     this.#at = now
@@ -28,7 +28,7 @@ export class Bucket {
 export class Rates {
   readonly #setting: RateSetting
   readonly #maxKeys: number
-  /** The least recently used first. */
+  /** In order of use, least recent first. */
   readonly #buckets = new Map<string, Bucket>()
   #lastKey: string | undefined
   #lastBucket: Bucket | undefined
@@ -42,9 +42,9 @@ export class Rates {
     return this.#buckets.size
   }
 
-  /** Takes one of the key's tokens; false where it has none. A key that was forgotten begins with a full burst again. */
+  /** Takes one token of the key; false if it has none. A forgotten key begins with a full burst again. */
   take (key: string, now = performance.now()): boolean {
-    // A busy key is the most recently used already.
+    // The last key is already the most recently used.
     if (key === this.#lastKey && this.#lastBucket) return this.#lastBucket.take(now)
     let bucket = this.#buckets.get(key)
     if (bucket) this.#buckets.delete(key)

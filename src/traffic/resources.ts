@@ -1,16 +1,16 @@
-/** What the process may run short of: file descriptors and memory. */
+/** Reads the process's use of file descriptors and memory. */
 import { closeSync, openSync, readdirSync } from 'node:fs'
 
-/** The soft limit (RLIMIT_NOFILE, which Node.js raises to the hard one at its start); Infinity where there is none. */
+/** The soft limit (RLIMIT_NOFILE, which Node.js raises to the hard limit at its start); Infinity if there is none. */
 export function descriptorLimit (): number {
-  // Else it looks up a name for each end of each open connection, which takes seconds where no server for names answers.
+  // Otherwise the report looks up the names of all connected addresses, which takes seconds if no name server answers.
   Object.assign(process.report, { excludeNetwork: true })
   const report = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
   const soft = report.userLimits?.open_files?.soft
   return typeof soft === 'number' ? soft : Infinity
 }
 
-/** How many are open; undefined where the system does not tell. */
+/** Number of open descriptors; undefined if the system does not report it. */
 export function openDescriptors (): number | undefined {
   try {
     return readdirSync('/proc/self/fd').length
@@ -19,7 +19,7 @@ export function openDescriptors (): number | undefined {
   }
 }
 
-/** Whether one more can be opened. Node.js does not report connections that it closes for want of one. */
+/** Whether one more descriptor can be opened. Node.js does not report connections that it closes for lack of one. */
 export function canOpenOneMore (): boolean {
   try {
     closeSync(openSync('/dev/null', 'r'))
@@ -30,7 +30,7 @@ export function canOpenOneMore (): boolean {
   }
 }
 
-/** Resident memory in bytes; undefined where no file descriptor is left to read it with. */
+/** Resident memory in bytes; undefined if no file descriptor is left to read it. */
 export function residentMemory (): number | undefined {
   try {
     return process.memoryUsage.rss()

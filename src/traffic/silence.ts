@@ -1,4 +1,4 @@
-/** How long a client has neither sent nor taken a byte. Looked at once a second for all clients, which costs less than a timer each. */
+/** Measures how long a client has neither sent nor taken a byte. The sweep checks all clients, which needs no timer for each. */
 import type { Socket } from 'node:net'
 
 export class Silence {
@@ -32,8 +32,8 @@ export class Silence {
   }
 
   /**
-   * Waits for the reads of this turn: after a process was stopped for long (SIGSTOP), timers fire first, and a client
-   * that did send something would be taken for silent.
+   * Waits for the reads of this turn. After the process was stopped (SIGSTOP), timers fire before reads, and a client that has
+   * sent something would be taken for silent.
    */
   readonly #confirm = (): void => {
     const { bytesRead } = this.#socket

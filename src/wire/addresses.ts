@@ -1,9 +1,9 @@
-/** What a wildcard address means on this machine. */
+/** The addresses that a wildcard stands for on this machine. */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 
-/** More addresses than this get no UDP socket of their own. */
+/** Most addresses that get a UDP socket of their own. */
 export const MAX_INTERFACE_ADDRESSES = 64
 export const isWildcard = (address: string): boolean => address === '0.0.0.0' || address === '::'
 
@@ -23,9 +23,9 @@ export async function hasIPv6 (): Promise<boolean> {
 }
 
 /**
- * What a wildcard means for UDP: every address of the machine's interfaces now. A socket bound to the wildcard itself would answer
- * from whatever address the system chooses.
- * @param loopback addresses that no interface lists.
+ * The addresses for UDP: all current addresses of the machine's interfaces. A socket bound to the wildcard itself would answer
+ * from an address that the system chooses.
+ * @param loopback further addresses, which no interface lists.
  */
 export function interfaceAddresses (wildcard: string, loopback: readonly string[]): string[] {
   const all = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>

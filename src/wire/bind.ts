@@ -1,4 +1,4 @@
-/** Binding for datagrams: one `dgram.Socket` for each address, so that an answer comes from the address that was asked. */
+/** Binds for datagrams: one `dgram.Socket` for each address, so that an answer comes from the address that was asked. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import { DEFAULT_HOSTS, ownName, withOwnName } from '../config/hosts.ts'
@@ -13,14 +13,14 @@ export interface Mailbox {
 export function bind (mailbox: Mailbox): Open {
   const one: Open = async (address, port) => {
     const family = isIPv6(address) ? 6 : 4
-    // Peers are addresses already, and need no look-up.
+    // Peers are addresses, which need no look-up.
     const socket = createSocket({ type: `udp${family}`, lookup: (host, _options, done) => done(null, host, family) })
     await new Promise<void>((resolve, reject) => {
       socket.once('error', (error) => {
         socket.close()
         reject(error)
       })
-      // Nobody else may bind it: with SO_REUSEADDR a second process would silently take the datagrams.
+      // Exclusive: with SO_REUSEADDR, a second process could silently take the datagrams.
       socket.bind({ address, port, exclusive: true }, () => {
         socket.removeAllListeners('error')
         resolve()
@@ -36,7 +36,7 @@ export function bind (mailbox: Mailbox): Open {
   return async (address, port) => isWildcard(address) ? await bindInterfaces(address, port, one, mailbox) : await one(address, port)
 }
 
-/** Every address of the machine's interfaces, those that come later too. */
+/** Binds every address of the machine's interfaces; `refresh` follows their changes. */
 async function bindInterfaces (wildcard: string, wanted: number, one: Open, { onError }: Mailbox) {
   const loopback = withOwnName(DEFAULT_HOSTS, await ownName()).map(({ address }) => address)
   // An interface may vanish between the list and the bind.
@@ -51,7 +51,7 @@ async function bindInterfaces (wildcard: string, wanted: number, one: Open, { on
       try {
         now = interfaceAddresses(wildcard, loopback)
       } catch (error) {
-        // Without a descriptor to spare the system does not tell them.
+        // Listing the interfaces fails without a free descriptor.
         return onError(error as Error)
       }
       for (const [address, socket] of sockets) {

@@ -1,4 +1,4 @@
-/** Listening for streams: one `net.Server` for each address. Applies the gate, and takes each client through the wire's steps to its runner. */
+/** Listens for streams: one `net.Server` for each address. Applies the gate, and takes each client through the wire's steps to its runner. */
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { formatAddress, network, unmapped } from '../shared/address.ts'
 import type { Peer } from '../service.ts'
@@ -13,7 +13,7 @@ const BACKLOG = 511
 export interface Door {
   readonly endpoint: Endpoint
   readonly gate: Gate
-  /** What the gate's limits are called: `TCP` for `TCP_MAX_CONNECTIONS`. */
+  /** Prefix of the gate's limits: `TCP` for `TCP_MAX_CONNECTIONS`. */
   readonly limits: string
   readonly connections: Connections
   readonly steps: readonly Step[]
@@ -43,7 +43,7 @@ export function listen ({ endpoint, gate, limits, connections, steps, onClient }
 
   function onConnection (socket: Socket): void {
     const { remoteAddress, remotePort } = socket
-    // Reset before we got to it: nobody is there to be served.
+    // The client has already reset the connection.
     if (remoteAddress === undefined || remotePort === undefined) {
       socket.destroy()
       return
@@ -66,7 +66,7 @@ export function listen ({ endpoint, gate, limits, connections, steps, onClient }
     const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection)
     const bound = await new Promise<number>((resolve, reject) => {
       server.once('error', reject)
-      // IPv4 clients reach `::` too, whatever net.ipv6.bindv6only says: libuv sets IPV6_V6ONLY from ipv6Only.
+      // Lets IPv4 clients reach `::` whatever net.ipv6.bindv6only says: libuv sets IPV6_V6ONLY from ipv6Only.
       server.listen({ host, port, backlog: BACKLOG, ipv6Only: false }, () => {
         server.off('error', reject)
         resolve((server.address() as AddressInfo).port)
@@ -75,7 +75,7 @@ export function listen ({ endpoint, gate, limits, connections, steps, onClient }
     server.on('error', (err) => connections.failed(endpoint, err, 'accept failed'))
     return {
       port: bound,
-      // Its clients stay: the server's own 'close' would wait for them.
+      // Does not wait for the server's 'close' event, which comes only after its last client.
       async close () { server.close() }
     }
   }

@@ -1,4 +1,4 @@
-/** Ports: one number on several addresses, on all of them or on none; busy default ports are tried again. */
+/** Opens ports: one number on several addresses, on all of them or on none. Retries busy default ports. */
 import type { Config } from '../config/config.ts'
 import type { Host } from '../config/hosts.ts'
 import { Endpoint, Location, type BindError, type EndpointDescription, type EndpointState } from '../traffic/endpoint.ts'
@@ -7,7 +7,7 @@ export interface Opened {
   readonly port: number
   /** Stops listening; resolves when the port is free again. */
   close (): Promise<void>
-  /** Looks for addresses that have come or gone. */
+  /** Follows added and removed addresses. */
   refresh? (): Promise<void>
 }
 
@@ -21,10 +21,10 @@ export interface OpenedPort {
 }
 
 const UNAVAILABLE = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
-/** How many free numbers of the first address are tried on the others. */
+/** How many free ports of the first address are tried on the others. */
 const ATTEMPTS = 20
 
-/** @param port 0 for any number that is free on every address. Rejects with the first error, which names its address. */
+/** @param port 0 for any port that is free on every address. Rejects with the first error, which names its address. */
 export async function openPort (hosts: readonly Host[], port: number, open: Open): Promise<OpenedPort> {
   for (let attempt = 1; ; attempt++) {
     const opened: Opened[] = []
@@ -47,7 +47,7 @@ export async function openPort (hosts: readonly Host[], port: number, open: Open
   }
 }
 
-/** How often busy default ports are tried again, and interfaces are looked at for new addresses. */
+/** Time between two retries of busy default ports and checks for new addresses. */
 const RETRY_MS = 3000
 
 interface Log { info (fields: object, message: string): void }
@@ -70,7 +70,7 @@ export class Ports {
     this.#log = log
   }
 
-  /** One endpoint for each port that the settings give a service; one that is `off` where they give none. */
+  /** Makes an endpoint for each port in a service's setting, or one that is `off` if there is none. */
   endpointsOf (description: EndpointDescription): Endpoint[] {
     const setting = this.#config.ports[description.name]
     if (!setting) throw new Error(`no port setting for the service ${description.name}`)
@@ -79,18 +79,17 @@ export class Ports {
     return ports.map((port) => new Endpoint(description, new Location({ variable, port, isSet }, this.#config.hosts[0]?.address ?? '')))
   }
 
-  /** @param open opens one address of the endpoint. */
   add (endpoint: Endpoint, open: Open): void {
     this.#all.push({ endpoint, open, opened: [] })
   }
 
-  /** Opens everything. What cannot be opened is noted in its endpoint, so that a start can name all of it at once. */
+  /** Opens everything. Failures are recorded in the endpoints, so that the start can name all of them at once. */
   async open (): Promise<void> {
     for (const served of this.#all) await this.#open(served)
     this.#timer = setTimeout(this.#look, RETRY_MS).unref()
   }
 
-  /** Stops listening, at once. A second call has nothing to do. */
+  /** Stops listening at once. A second call does nothing. */
   async close (): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
@@ -118,9 +117,9 @@ export class Ports {
       if (this.#isClosed) return
       if (endpoint.state === 'busy') {
         await this.#open(served)
-        // Opened behind the back of a drain that began meanwhile.
+        // A drain began meanwhile: close the port again.
         if (this.#isClosed) return await this.close()
-        // Another value by now than the one that was looked at.
+        // The cast is needed because #open has changed the state.
         if ((endpoint.state as EndpointState) !== 'open') continue
         endpoint.location.hadAt = Date.now()
         this.#log.info({ service: endpoint.name, transport: endpoint.transport, port: endpoint.port }, 'the port is free now: listening')

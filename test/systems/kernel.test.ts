@@ -1,4 +1,4 @@
-/** What only the kernel does: system calls fail, as strace makes them, and a machine is cut off, as a network namespace is. */
+/** Faults of the kernel: failing system calls, made by strace, and a machine that is cut off, made by a network namespace. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -13,17 +13,17 @@ import { vanishes, type Way } from '../vanishing.ts'
 
 const options = { timeoutMs: TIMEOUT_MS }
 
-/** `ip` commands, one a line; false where one fails. */
+/** Runs `ip` commands, one on each line; false if one fails. */
 const ip = (commands: string) => commands.trim().split('\n').every((line) => spawnSync('ip', line.trim().split(' ')).status === 0)
 
-/** A client's machine is cut off: not even an acknowledgement comes from it. Undefined where no network may be made. */
+/** Cuts a client's machine off, so that not even acknowledgements come from it; undefined without the right to create a network. */
 function cutOff (t: Test): Way | undefined {
   const name = `oneloop${process.pid}`
-  // RFC 2544's addresses: nobody else's.
+  // Addresses for benchmarks (RFC 2544).
   const subnet = `198.18.${(process.pid >> 6) & 255}`
   const first = (process.pid & 63) * 4
   if (!ip(`netns add ${name}`)) return
-  // Its connections outlive the namespace, and its half of the wire with them.
+  // The link is deleted too: open connections keep the namespace and its end of the link alive.
   t.teardown(() => { ip(`link del ${name}`); ip(`netns del ${name}`) })
   const isMade = ip(`
     link add ${name} type veth peer name inside netns ${name}
@@ -46,7 +46,7 @@ t.test('a client that is cut off without a FIN or an RST', { skip: without('ip')
   else t.pass('no right to make a network namespace', { skip: true })
 })
 
-/** The kernel's number of the server's end of a client's connection. */
+/** The inode of the server's end of a client's connection. */
 function inodeOf (socket: Socket): string {
   const hex = (port?: number) => `:${(port ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
   const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/ +/))
@@ -54,12 +54,12 @@ function inodeOf (socket: Socket): string {
 }
 
 interface Fault {
-  /** How often it struck. */
+  /** How often the fault occurred. */
   readonly count: number
   end (): Promise<unknown>
 }
 
-/** Makes system calls of the server's one loop fail, until it is ended; undefined where nobody may trace it. */
+/** Makes system calls of the server's main thread fail until `end`; undefined without the right to trace it. */
 async function inject (t: Test, { pid }: Served, calls: string, fault: string, socket?: Socket): Promise<Fault | undefined> {
   const path = socket ? ['-P', `socket:[${inodeOf(socket)}]`] : []
   const child = spawn('strace', ['-p', String(pid), ...path, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}`], { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -98,11 +98,11 @@ t.test('when a system call fails', { skip: without('strace') }, async (t) => {
     })
   }
 
-  await t.test('sendmsg with EPERM: the answer is lost, and told of', async (t) => {
+  await t.test('sendmsg with EPERM: the answer is lost, and logged', async (t) => {
     const fault = await inject(t, server, 'sendmsg,sendmmsg', 'error=EPERM:when=1')
     if (!fault) return
     await sendDatagram(target('udp-echo'), Buffer.from('lost'), { ...options, isAnswered: false })
-    await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'the answer was not sent'), 'it is told of')
+    await until(() => lines.some(({ service, msg }) => service === 'udp-echo' && msg === 'the answer was not sent'), 'it is logged')
     t.equal(fault.count, 1)
     await fault.end()
     t.match((await get(target('http'), '/metrics', TIMEOUT_MS)).body, /^oneloop_errors_total\{service="udp-echo",kind="EPERM"\} 1$/m)
@@ -124,7 +124,7 @@ t.test('when a system call fails', { skip: without('strace') }, async (t) => {
       const text = 'GET /healthz HTTP/1.1\r\nHost: oneloop\r\n\r\n'
       const webSocket = service === 'ws-echo' ? await connectWebSocket({ ...target('http'), path: '/ws/echo' }, options) : undefined
       const socket = webSocket ? rawSocket(webSocket) : await connect(target(service))
-      // Accepted, so that the descriptor to watch is there.
+      // Waits for accept, so that the descriptor exists.
       if (!webSocket) {
         socket.write(text)
         await once(socket, 'data')
@@ -137,7 +137,7 @@ t.test('when a system call fails', { skip: without('strace') }, async (t) => {
       else socket.write(text)
       await closed
       const end = () => lines.find((line) => line.peer === peer && line.service === service && line.msg === 'connection closed')
-      await until(() => end() !== undefined, 'its end is told of')
+      await until(() => end() !== undefined, 'its end is logged')
       t.match(end(), { reason: /^reset by client$|^close code 1006$/ })
       t.equal(fault.count, 1)
       await fault.end()

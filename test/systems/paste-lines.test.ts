@@ -1,4 +1,4 @@
-/** The lines to paste, run by a shell as a reader would. */
+/** The lines to paste, run by a shell. */
 import { execFile } from 'node:child_process'
 import { networkInterfaces } from 'node:os'
 import { promisify } from 'node:util'
@@ -13,11 +13,11 @@ const skip = without('curl', 'nc', 'python3')
 const hasIPv6 = Object.values(networkInterfaces()).flat().some((one) => one?.address === '::1')
 const run = promisify(execFile)
 
-/** What the line prints; it must end by itself, and well. Its standard input stays open, as that of a terminal. */
+/** The output of a line, which must end by itself with 0. Its standard input stays open, as on a terminal. */
 async function output (t: Test, line: string): Promise<string> {
   const here = line.replace('npx oneloop', `'${process.execPath}' dist/cli.js`).replace(/^node /, `'${process.execPath}' `)
   try {
-    // Unset only here: tap puts it into the environment of every process that a test starts.
+    // Unset in the shell, because tap sets it for every process that a test starts.
     return (await run('sh', ['-c', `unset NODE_OPTIONS; ${here}`], { cwd: ROOT, timeout: TIMEOUT_MS })).stdout
   } catch (error) {
     t.fail((error as Error).message)
@@ -33,7 +33,7 @@ function linesFor (t: Test, endpoint: Endpoint, host: string, send = endpoint.ex
   return [...lines]
 }
 
-/** nc and Node show the very bytes of an answer over TCP; the others add to them or leave out. */
+/** nc and Node.js show the exact bytes of an answer over TCP; the other tools change them. */
 function expected ({ transport, example: { send = '', answer } }: Endpoint, tool: PasteLine['tool']): RegExp[] {
   const part = new RegExp((answer?.source ?? '').replace(/^\^|\$$/g, '').replaceAll('\\r\\n', '\\s+'))
   if (transport === 'http' && tool === 'oneloop') return [/^ {2}udp-echo .* ok .*$/m]
@@ -42,14 +42,14 @@ function expected ({ transport, example: { send = '', answer } }: Endpoint, tool
   return [transport === 'tcp' && (tool === 'nc' || tool === 'Node') ? answer : part]
 }
 
-/** Runs every task, a few at once. */
+/** Runs all tasks, a few at once. */
 async function all<T> (queue: T[], task: (one: T) => Promise<void>): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (let next = queue.shift(); next; next = queue.shift()) await task(next)
   }))
 }
 
-/** Every service at one place, and one service of each protocol at the others: the lines differ only in the address. */
+/** Every service at one address, and one service of each protocol at the others: their lines differ only in the address. */
 const places: [bound: string, host: string, services?: string[]][] = [
   ['127.0.0.1', '127.0.0.1'],
   ['127.0.0.1', 'localhost', ['http', 'ws-time', 'greeting', 'udp-echo']],
@@ -61,7 +61,7 @@ for (const [bound, host, services] of places) {
     const { app, endpoint } = await serverFor(t, { HOST: bound, LOG_LEVEL: 'silent', PROFILE: 'bench' })
     const endpoints = app.endpoints.filter(({ name }) => services?.includes(name) ?? true)
     const lines = endpoints.flatMap((endpoint) => linesFor(t, endpoint, host).map((line) => ({ endpoint, ...line })))
-    // `oneloop check` asks every service, the listener among them.
+    // `oneloop check` asks every service, including the listener.
     const datagrams = lines.filter(({ endpoint: { name }, line }) => name === 'listener' || line.includes('oneloop check')).length
     await all(lines, async ({ endpoint, tool, line }) => {
       const shown = await output(t, line)
@@ -79,7 +79,7 @@ t.test('the client that the start shows prints the answer', { skip }, async (t) 
 
 t.test('any text goes through the shell and each language as it is', { skip }, async (t) => {
   const { endpoint } = await serverFor(t, { LOG_LEVEL: 'silent', PROFILE: 'bench' })
-  /** Python escapes some of the frames that it shows: without backslashes both are the same. */
+  /** Python escapes some bytes of the frames it shows, so texts are compared without backslashes. */
   const plain = (text: string) => text.replaceAll('\\', '')
   const comesBack = async (services: string[], text: string, without?: PasteLine['tool']) => {
     const lines = services.flatMap((name) => linesFor(t, endpoint(name), '127.0.0.1', text).map((line) => ({ name, ...line })))
@@ -91,6 +91,6 @@ t.test('any text goes through the shell and each language as it is', { skip }, a
   }
   await comesBack(['echo', 'ws-echo', 'udp-echo'], '-n \'"\\\'$HOME `id` $(id) %s %% \\x41 \\101 !! #{x} ~ *')
   await comesBack(['ws-echo'], 'A frame of more than 125 bytes. '.repeat(10))
-  // The tool without a language of its own is the slowest to start.
+  // `oneloop` is left out because it is the slowest to start and has no syntax of its own.
   await fc.assert(fc.asyncProperty(fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 80 }), (text) => comesBack(['echo'], text, 'oneloop')), { numRuns: 5 })
 })

@@ -14,7 +14,7 @@ const FOLDER = new URL('python/', import.meta.url).pathname
 const skip = without('python3')
 const TIME = /^The time got from the server is \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n$/
 
-/** Script, service, further arguments, and what it prints. */
+/** Script, service, further arguments and expected output. */
 const clients: [script: string, service: string, args: string[], expected: RegExp | string][] = [
   ['time_client', 'time', [], TIME],
   ['echo_client', 'echo', ['Hello, world'], "Received 'Hello, world'\n"],
@@ -76,7 +76,7 @@ except socket.timeout:
     pass
 `
 
-t.test('a viewer of the feed that never reads loses detail, and slows nobody', { skip }, async (t) => {
+t.test('a viewer of the feed that never reads loses events, and slows nobody', { skip }, async (t) => {
   const options = { timeoutMs: TIMEOUT_MS }
   const server = await serverFor(t, { LOG_LEVEL: 'silent' })
   const seen: string[] = []
@@ -92,7 +92,7 @@ t.test('a viewer of the feed that never reads loses detail, and slows nobody', {
   const roundTrips: number[] = []
   let largest = 0
   let isBehind = false
-  // Until it is behind, and then for as long again as others may be kept waiting.
+  // Floods until the viewer is behind, and then for 30 more rounds.
   for (let rounds = 0; rounds < 30;) {
     for (let i = 0; i < 300; i++) sender.send('x')
     const began = performance.now()
@@ -105,11 +105,11 @@ t.test('a viewer of the feed that never reads loses detail, and slows nobody', {
     if (isBehind) rounds++
   }
   t.ok(largest < 262_144 + 100_000, `at most ${largest} bytes wait for it`)
-  // A viewer that held the loop up would have done so in every round.
+  // A viewer that holds the loop up would do so in every round.
   roundTrips.sort((a, b) => a - b)
   t.ok((roundTrips[roundTrips.length >> 1] ?? Infinity) < 100, 'a service answers as ever')
   await until(async () => {
-    // The flood's last batch may leave it out.
+    // The flood's last batch may leave this connection out.
     await ask(server.target('greeting'), options)
     return seen.some((text) => text.includes('"greeting"'))
   }, 'the other viewer is told as ever')

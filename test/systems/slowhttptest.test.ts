@@ -1,4 +1,4 @@
-/** slowhttptest's attacks: slow headers, slow bodies, slow readers and ranges. */
+/** The attacks of slowhttptest: slow headers, slow bodies, slow readers and ranges. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
@@ -36,7 +36,7 @@ t.test('each of them is ended by its limit, and every service answers meanwhile'
     await until(() => endedBy(/HTTP_HEADERS_MS/) >= 10, 'slow headers are ended')
     await until(() => endedBy(/HTTP_(IDLE|KEEP_ALIVE)_MS/) >= 10, 'slow readers are ended')
     await until(() => http.open === 0, 'all of them are ended')
-    // Its kernel goes on reading what ours has left to send; the server is done with it.
+    // The kernels still transfer the rest, but the server has finished with the client.
     t.ok(running.has('slow reading'), 'and not by themselves')
   })()
   const { rounds, wrong } = await askMeanwhile(app.endpoints, Promise.all([over, ended]))

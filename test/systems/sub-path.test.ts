@@ -1,4 +1,4 @@
-/** The page behind nginx, under a path of nginx's own. */
+/** The page behind nginx, under a path prefix. */
 /// <reference lib="dom" />
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +10,7 @@ import t from 'tap'
 import { serverFor, TIMEOUT_MS, until, without } from '../support.ts'
 import { withBrowser } from './with-browser.ts'
 
-/** nginx says nowhere which port it got for 0. */
+/** A fixed port: nginx does not report which port it got for 0. */
 const PORT = 28_450
 
 const config = (folder: string, port: number) => `

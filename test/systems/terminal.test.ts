@@ -1,4 +1,4 @@
-/** The program on a terminal, as script(1) makes one. */
+/** The program on a terminal made by script(1). */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
@@ -10,7 +10,7 @@ const CTRL_C = '\u0003'
 /** Runs the program on a pseudo-terminal. */
 function onTerminal (t: Test, args: string[], env: NodeJS.ProcessEnv = {}) {
   const quoted = [...PROGRAM, ...args].map((word) => `'${word}'`).join(' ')
-  // Without exec, Ctrl-C reaches the shell as well, and dash(1) then ends with 130, whatever the program's exit code.
+  // Without exec, Ctrl-C also reaches the shell, and dash(1) then ends with 130 whatever the program's exit code.
   const child = spawn('script', ['-qfec', `exec ${quoted}`, '/dev/null'], { cwd: ROOT, env: { ...ENV, TERM: 'xterm', ...env } })
   t.teardown(() => { child.kill('SIGKILL') })
   const screen = { text: '' }
@@ -32,7 +32,7 @@ t.test('serve shows the table, log lines in words, and ends with Ctrl-C', { skip
   t.equal(code, 0)
 })
 
-t.test('ws sends a line typed, shows the answer, and closes with 1000 at Ctrl-C', { skip }, async (t) => {
+t.test('ws sends a typed line, shows the answer, and closes with 1000 on Ctrl-C', { skip }, async (t) => {
   const server = await serverFor(t)
   const { child, screen } = onTerminal(t, ['ws', `127.0.0.1:${server.target('http').port}`])
   await until(() => screen.text.includes('Ctrl-C closes'), 'connected')

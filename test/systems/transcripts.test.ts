@@ -20,7 +20,7 @@ function transcript (name: string): Step[] {
   }))
 }
 
-/** Default ports become those of the server under test: in the command and in what is expected of it. */
+/** Replaces default ports by those of the server under test, in the command and in its expected output. */
 function onFreePorts (text: string, defaults: ReadonlyMap<string, number>): string {
   return text.replace(/\b\d{4,5}\b/g, (port) => {
     const isUdp = /nc -u|oneloop udp|^Sent '/.test(text)
@@ -28,7 +28,7 @@ function onFreePorts (text: string, defaults: ReadonlyMap<string, number>): stri
   })
 }
 
-/** Times, durations, rates and column widths, which differ from run to run. */
+/** Masks times, durations, rates and column widths, which differ from run to run. */
 function normal (text: string): string {
   return text
     .replace(/[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}/g, 'TIME')

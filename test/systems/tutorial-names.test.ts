@@ -1,4 +1,4 @@
-/** Tutorial clients on their own machine, as Debian and Ubuntu set one up: its name leads to 127.0.1.1. */
+/** Tutorial clients on a machine like Debian's and Ubuntu's, whose name resolves to 127.0.1.1. */
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,13 +14,13 @@ t.teardown(() => rmSync(folder, { recursive: true }))
 const hosts = join(folder, 'hosts')
 writeFileSync(hosts, '127.0.0.1 localhost\n127.0.1.1 debian\n::1 localhost ip6-localhost ip6-loopback\n')
 
-/** A machine of its own: its name, its /etc/hosts and its network, so that every default port is free. */
+/** A separate machine with its own name, /etc/hosts and network, so that every default port is free. */
 const MACHINE = ['unshare', '-m', '-u', '-n', 'sh', '-c', `hostname debian && ip link set lo up && mount --bind '${hosts}' /etc/hosts && exec "$@"`, 'sh'] as const
 const [command, ...args] = MACHINE
 const skip = without('python3', 'ip', 'nsenter') ||
   (!spawnSync(command, [...args, 'getent', 'hosts', 'debian'], { env: { PATH: ENV.PATH } }).stdout?.toString().includes('127.0.1.1') && 'no right to set such a machine up')
 
-/** Connects, as tutorials do, to HOST and to ports that stand in the source. */
+/** Connects like tutorials, to a host and ports written in the source. */
 const client = (host: string) => `
 import socket
 import urllib.request
@@ -58,7 +58,7 @@ Received b'Hello, world'
 {"status":"ok"}
 `
 
-t.test('Python clients reach a server without any settings by gethostname(), 127.0.0.4 and localhost', { skip }, async (t) => {
+t.test('Python clients reach a server with default settings by gethostname(), 127.0.0.4 and localhost', { skip }, async (t) => {
   const server = spawn(command, [...args, ...PROGRAM, 'serve'], { cwd: ROOT, env: { PATH: ENV.PATH } })
   t.teardown(() => { server.kill('SIGKILL') })
   let log = ''

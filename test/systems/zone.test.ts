@@ -1,4 +1,4 @@
-/** A time zone that is mounted at /etc/localtime, as containers have it. */
+/** A time zone mounted at /etc/localtime, as in containers. */
 import { spawn, spawnSync } from 'node:child_process'
 import t from 'tap'
 import { ask } from '../../src/clients/tcp.ts'
@@ -8,7 +8,7 @@ const MOUNTED = ['unshare', '-m', 'sh', '-c', 'mount --bind /usr/share/zoneinfo/
 const [command, ...args] = MOUNTED
 const mayMount = spawnSync(command, [...args, 'date'], { env: { PATH: ENV.PATH } }).stdout?.toString().includes('JST')
 
-t.test('a file that is mounted at /etc/localtime is read as date(1) reads it', { skip: !mayMount && 'no right to mount one' }, async (t) => {
+t.test('a file mounted at /etc/localtime sets the zone, as for date(1)', { skip: !mayMount && 'no right to mount one' }, async (t) => {
   const { TZ: _zone, ...env } = ENV
   const child = spawn(command, [...args, 'sh', '-c', 'unset NODE_OPTIONS; exec "$@"', 'sh', ...PROGRAM, 'serve'], { cwd: ROOT, env: { ...env, ...FREE_PORTS } })
   t.teardown(() => { child.kill('SIGKILL') })

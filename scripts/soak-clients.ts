@@ -320,7 +320,7 @@ export const clients: readonly Client[] = [
     weight: 1,
     async run ({ target }) {
       const { status, body } = await call(target('http'), 'POST', '/api/lab/wait?ms=50', false)
-      expect((status === 200 && body.includes('"sentence":"Wait 50 ms: nobody')) || status === 429, `of Wait: ${status} ${body}`)
+      expect((status === 200 && body.includes('"sentence":"A timer waited for 50 ms')) || status === 429, `of Wait: ${status} ${body}`)
     }
   },
   {

@@ -22,14 +22,16 @@ export interface ConnectOptions {
    * Reading pauses while a returned promise is pending.
    */
   readonly onMessage?: (message: Message) => unknown
+  /** Called with the TCP connection, before the handshake. */
+  readonly onConnect?: (socket: Socket) => void
   /** Called with the TCP connection once the server has agreed to the upgrade. */
   readonly onSocket?: (socket: Socket) => void
 }
 
 /** Resolves to an open WebSocket. */
-export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSocket }: ConnectOptions): Promise<WebSocket> {
+export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onConnect = () => {}, onSocket }: ConnectOptions): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
-    const socket = open(target)
+    const socket = open(target, onConnect)
     const timer = setTimeout(() => { reject(timedOut(target, timeoutMs)); socket.terminate() }, timeoutMs)
     socket.on('message', (data, isBinary) => {
       const taken = onMessage?.({ data: data as Buffer, isBinary })
@@ -58,11 +60,15 @@ export function connect (target: WebSocketTarget, { timeoutMs, onMessage, onSock
   })
 }
 
-function open ({ host, port, path }: WebSocketTarget): WebSocket {
+function open ({ host, port, path }: WebSocketTarget, onConnect: (socket: Socket) => void): WebSocket {
   const url = `ws://${formatAddress(withoutZone(host), port)}${path}`
   try {
     // A URL cannot contain the zone of a link-local address, such as fe80::1%eth0.
-    return new WebSocket(url, { perMessageDeflate: false, createConnection: () => connectSocket({ host, port }) })
+    const createConnection = () => {
+      const raw = connectSocket({ host, port })
+      return raw.once('connect', () => onConnect(raw))
+    }
+    return new WebSocket(url, { perMessageDeflate: false, createConnection })
   } catch (error) {
     throw new ClientError('ERR_URL', `${url} is not a WebSocket URL: ${(error as Error).message}`, { cause: error })
   }

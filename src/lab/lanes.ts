@@ -34,9 +34,12 @@ type Open = (target: LaneTarget, events: LaneEvents) => Promise<Lane>
 const PING_BYTES = 4
 const CONNECT_MS = 5000
 
-/** Requests in flight do not share a connection: while the loop is blocked, each new ping opens its own, as a browser would. */
+/** As many connections as a browser opens to one host. */
+const HTTP_CONNECTIONS = 6
+
+/** A request in flight has a connection of its own. While the loop is blocked, the pings beyond HTTP_CONNECTIONS queue for one. */
 const http: Open = async ({ host, port, path }, events) => {
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: 1 })
+  const agent = new Agent({ keepAlive: true, maxSockets: HTTP_CONNECTIONS, maxFreeSockets: 1 })
   const createConnection = agent.createConnection.bind(agent)
   agent.createConnection = (...options) => {
     events.onConnecting(true)
@@ -58,7 +61,7 @@ const websocket: Open = async (target, events) => {
   const socket = await connectWebSocket(target, {
     timeoutMs: CONNECT_MS,
     onMessage: ({ data }) => pings.answered(data),
-    onSocket: (raw) => tellPeer(raw, events)
+    onConnect: (raw) => tellPeer(raw, events)
   })
   socket.once('close', events.onLost)
   return { send: (answered) => socket.send(pings.add(answered)), close: () => socket.close(1000) }

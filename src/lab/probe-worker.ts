@@ -66,7 +66,7 @@ class Pinger {
   }
 
   async #roundTrip (): Promise<void> {
-    if (Date.now() < this.#retryAt) return
+    if (performance.now() < this.#retryAt) return
     const at = Date.now()
     const started = performance.now()
     const lane = this.open()
@@ -78,7 +78,7 @@ class Pinger {
       ms = Number((performance.now() - started).toFixed(3))
     } catch {
       if (this.#lane === lane) this.close()
-      this.#retryAt = Date.now() + RETRY_MS
+      this.#retryAt = performance.now() + RETRY_MS
     }
     this.#slowest = ms === null || this.#slowest === null ? null : Math.max(this.#slowest ?? 0, ms)
     tell({ type: 'ping', ping: { transport: this.transport, at, ms } })

@@ -87,6 +87,18 @@ async function browserTests (browser: Browser): Promise<void> {
       t.equal(code.split('\n').length, 4)
       t.match(code, /^async function worker ?\(ms\) \{/)
     })
+    await t.test('a lesson that begins as soon as another has ended, and a viewer who comes in its middle', async (t) => {
+      const teach = async (path: string) => await (await fetch(`http://127.0.0.1:${server.target('http').port}/api/lab/${path}`, { method: 'POST' })).text()
+      await teach('block?ms=100')
+      const other = teach('wait?ms=2000')
+      await page.waitForFunction(() => document.querySelector('#said')?.textContent === 'Wait runs for 2000 ms …')
+      const late = await open(t, browser, server)
+      await late.page.waitForFunction(() => document.querySelector('#said')?.textContent === 'Wait runs for 2000 ms …')
+      for (const one of [page, late.page]) t.equal(await one.locator('[data-lesson][aria-disabled=true]').count(), 3)
+      await other
+      await page.waitForFunction(() => document.querySelector('#said')?.textContent?.startsWith('A timer waited for 2000 ms'))
+      t.equal(await page.locator('[data-lesson][aria-disabled=true]').count(), 0)
+    })
     await t.test('a refused press says why, and when it will work', async (t) => {
       await page.selectOption('#lesson-ms', '1000')
       // Somebody else's lesson.
@@ -138,6 +150,8 @@ async function browserTests (browser: Browser): Promise<void> {
     const result = page.locator('.service[data-service="echo"]').first().locator('.run-result')
     await result.locator('.close').click()
     t.equal(await result.textContent(), '', 'it can be closed')
+    t.equal(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.run), 'echo', 'the focus is back where it was run')
+    t.match(await page.locator('.service[data-service="echo"] .run-said').first().textContent(), 'no message boundaries', 'a screen reader hears what it showed')
   })
 
   await t.test('a line is copied with one press', async (t) => {
@@ -146,7 +160,7 @@ async function browserTests (browser: Browser): Promise<void> {
     await context.grantPermissions(['clipboard-read', 'clipboard-write'])
     const row = page.locator('.service[data-service="greeting"]')
     await row.locator('.paste button').first().click()
-    await row.locator('.paste button:text-is("Copied")').waitFor()
+    await row.locator('.paste button span:text-is("Copied")').waitFor()
     t.equal(await page.evaluate(() => navigator.clipboard.readText()), `nc -N 127.0.0.1 ${server.target('greeting').port} </dev/null`)
   })
 
@@ -174,7 +188,7 @@ async function browserTests (browser: Browser): Promise<void> {
     await page.fill('#ws-close [name=code]', '4321')
     await page.fill('#ws-close [name=reason]', 'enough')
     await page.click('#ws-close [type=submit]')
-    await page.waitForSelector('#ws-state:has-text("closed with 4321, a code of the application\'s own: enough")')
+    await page.waitForSelector('#ws-state:has-text("closed with 4321, a code of the application: enough")')
     await until(() => server.log.some(({ reason }) => reason === 'close code 4321'), 'the server had the code')
     await page.waitForSelector('#events li[data-service="ws-echo"].yours:has-text("closed with 4321")')
     await page.click('#ws-send [type=submit]')
@@ -262,7 +276,7 @@ async function browserTests (browser: Browser): Promise<void> {
       t.ok((gaps[60] ?? Infinity) < 250, `half of the frames came within ${gaps[60]} ms`)
       t.equal(await page.locator('#events li').count(), 100)
       for (let i = 0; i < 1000; i++) sender.send('x')
-      await page.waitForFunction(() => /^[1-9]\d* events? not shown: more came at once than fit here$/.test(document.querySelector('#events-count')?.textContent ?? ''))
+      await page.waitForFunction(() => /^[1-9]\d* events? not shown: too many at once$/.test(document.querySelector('#events-count')?.textContent ?? ''))
       sender.close()
     })
   })
@@ -426,7 +440,7 @@ async function browserTests (browser: Browser): Promise<void> {
     const server = await serverFor(t, { LAB: 'off' })
     const { page } = await open(t, browser, server)
     t.equal(await page.locator('[data-lesson], [data-run]').count(), 0)
-    await page.waitForSelector('#stage')
+    await page.waitForFunction(() => /late at most/.test(document.querySelector('#fact-loop')?.textContent ?? ''))
     await ask(server.target('greeting'), options)
     await page.locator('#events li[data-service="greeting"]').first().waitFor()
   })

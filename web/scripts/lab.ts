@@ -29,14 +29,16 @@ export class Lab {
     requestAnimationFrame(frame)
   }
 
-  /** @param at the server's clock, when it spoke. */
-  heard (at: number): void {
+  /** The server greets. @param at its clock. */
+  greeted (at: number): void {
+    this.#clock.restart()
     this.#clock.heard(at)
+    this.#recording.restart(at)
     this.#isLive = true
   }
 
   tick ({ at, pings, sample, lesson }: LoopTick): void {
-    this.heard(at)
+    this.#clock.heard(at)
     this.#recording.heard(pings, sample)
     if (lesson === null) this.#recording.idle(at)
     else if (lesson) this.lessonStarted(lesson)
@@ -46,21 +48,24 @@ export class Lab {
     this.#recording.lessonStarted(lesson)
   }
 
-  lessonEnded ({ id, endedAt }: LessonResult): void {
-    this.#recording.lessonEnded(id, endedAt)
+  lessonEnded (result: LessonResult): void {
+    this.#recording.lessonEnded(result)
   }
 
-  /** The loop had something of the visitor's own. */
-  yours ({ transport, service, at }: FeedEvent): void {
-    const lane = this.#recording.lane(transport)
-    if (service === 'ws-echo' && lane?.yoursArrived(at)) return
-    lane?.yours(at, 0)
+  /** The loop has something of the visitor's own. */
+  yours ({ transport, at }: FeedEvent): void {
+    this.#recording.lane(transport)?.yours(at)
   }
 
   /** The playground has sent a message. */
   sent (): void {
     const { now } = this.#clock
-    if (this.#isLive && now !== undefined) this.#recording.lane('websocket')?.yours(now, undefined)
+    if (this.#isLive && now !== undefined) this.#recording.lane('websocket')?.sent(now)
+  }
+
+  /** The playground has an answer. */
+  echoed (): void {
+    this.#recording.lane('websocket')?.echoed(this.#clock.now ?? 0)
   }
 
   /** The server is gone: what it does now nobody knows. */
@@ -71,7 +76,7 @@ export class Lab {
 
   #draw (): void {
     const now = this.#isLive ? this.#clock.now : undefined
-    if (now !== undefined) this.#recording.advance(now)
+    if (now !== undefined) this.#recording.expect(now)
     const isCalm = this.#calm.matches
     const time = performance.now()
     const isDue = !isCalm || time - this.#stillAt >= CALM_MS

@@ -11,68 +11,78 @@ const MEASURED = /\b(HTTP|WebSocket|TCP|UDP) (?:\d+ ms|got no answer)|(?<=longer
 export class Lessons {
   readonly #buttons = findAll<HTMLButtonElement>('[data-lesson]')
   readonly #learned = new Set<LessonKind>()
-  /** The end of a lesson is told when the stage shows it. */
-  #isEnding = false
+  /** Buttons that were pressed, or refused and not ready again. */
+  readonly #resting = new Set<HTMLButtonElement>()
+  /** When the running lesson began; undefined while none runs. */
+  #startedAt: number | undefined
+  /** Concludes a lesson that has ended, once the stage shows its end. */
+  #conclude: (() => void) | undefined
 
   constructor () {
     for (const button of this.#buttons) {
       button.addEventListener('click', () => {
         if (isDisabled(button)) return
         showCode(button.dataset.lesson as LessonKind)
-        press(button).catch(() => {})
+        this.#press(button).catch(() => {})
       })
     }
   }
 
-  started ({ kind, ms }: LessonStarted): void {
-    for (const button of this.#buttons) setDisabled(button, true)
+  started ({ kind, ms, at }: LessonStarted): void {
+    if (at === this.#startedAt) return
+    this.#conclude?.()
+    this.#startedAt = at
+    this.#update()
     showCode(kind)
     say([`${LESSONS[kind]} runs for ${ms} ms …`])
   }
 
-  ended (result: LessonResult): void {
-    this.#isEnding = true
-    setTimeout(() => {
-      this.#isEnding = false
-      this.#conclude(result)
-    }, DELAY_MS)
-  }
-
-  #conclude ({ kind, sentence }: LessonResult): void {
-    this.idle()
-    say(coloured(sentence))
-    this.#learned.add(kind)
-    // The accent invites to what the visitor has not seen yet.
-    const next = this.#buttons.find(({ dataset }) => !this.#learned.has(dataset.lesson as LessonKind))
-    for (const button of this.#buttons) button.classList.toggle('invite', button === next)
+  ended ({ kind, sentence }: LessonResult): void {
+    const conclude = () => {
+      clearTimeout(timer)
+      this.#conclude = undefined
+      this.idle()
+      say(coloured(sentence))
+      this.#learned.add(kind)
+      // The accent invites to what the visitor has not seen yet.
+      const next = this.#buttons.find(({ dataset }) => !this.#learned.has(dataset.lesson as LessonKind))
+      for (const button of this.#buttons) button.classList.toggle('invite', button === next)
+    }
+    const timer = setTimeout(conclude, DELAY_MS)
+    this.#conclude = conclude
   }
 
   /** No lesson runs, whether or not its end was heard. */
   idle (): void {
-    if (this.#buttons.length === 0 || this.#isEnding) return
-    for (const button of this.#buttons) if (!button.dataset.rests) setDisabled(button, false)
+    if (this.#buttons.length === 0 || this.#conclude) return
+    this.#startedAt = undefined
+    this.#update()
     if (find('#said').textContent?.endsWith('…')) say([])
+  }
+
+  #update (): void {
+    for (const button of this.#buttons) setDisabled(button, this.#startedAt !== undefined || this.#resting.has(button))
+  }
+
+  async #press (button: HTMLButtonElement): Promise<void> {
+    const ms = find<HTMLSelectElement>('#lesson-ms').value
+    // One press is one lesson, however fast the next.
+    this.#resting.add(button)
+    this.#update()
+    // What was measured comes to every viewer alike, and so to this one.
+    const response = await fetch(`api/lab/${button.dataset.lesson}?ms=${ms}`, { method: 'POST' }).catch(() => undefined)
+    const seconds = response?.ok ? 0 : Number(response?.headers.get('retry-after') ?? 0)
+    if (!response) say(['The server did not answer.'], true)
+    else if (!response.ok) say([await reasonOf(response, seconds)], true)
+    if (seconds > 0) await rest(button, seconds)
+    this.#resting.delete(button)
+    this.#update()
+    if (seconds > 0 && find('#said').classList.contains('refused')) say([])
   }
 }
 
 function showCode (kind: LessonKind): void {
   for (const code of findAll('[data-code]')) code.hidden = code.dataset.code !== kind
-}
-
-async function press (button: HTMLButtonElement): Promise<void> {
-  const ms = find<HTMLSelectElement>('#lesson-ms').value
-  // One press is one lesson, however fast the next.
-  setDisabled(button, true)
-  button.dataset.rests = 'true'
-  // What was measured comes to every viewer alike, and so to this one.
-  const response = await fetch(`api/lab/${button.dataset.lesson}?ms=${ms}`, { method: 'POST' }).catch(() => undefined)
-  const seconds = response?.ok ? 0 : Number(response?.headers.get('retry-after') ?? 0)
-  if (!response) say(['The server did not answer.'], true)
-  else if (!response.ok) say([await reasonOf(response, seconds)], true)
-  if (seconds > 0) await rest(button, seconds)
-  delete button.dataset.rests
-  setDisabled(button, false)
-  if (seconds > 0 && find('#said').classList.contains('refused')) say([])
 }
 
 async function reasonOf (response: Response, seconds: number): Promise<string> {
@@ -84,12 +94,14 @@ async function reasonOf (response: Response, seconds: number): Promise<string> {
 /** Counts down on the button, which keeps its width. */
 async function rest (button: HTMLButtonElement, seconds: number): Promise<void> {
   const label = button.textContent ?? ''
+  button.ariaLabel = label
   const until = Date.now() + seconds * 1000
   for (let left = seconds; left > 0; left = Math.ceil((until - Date.now()) / 1000)) {
     setText(button, `in ${left} s`)
     await new Promise((resolve) => { setTimeout(resolve, TICK_MS) })
   }
   setText(button, label)
+  button.ariaLabel = null
 }
 
 function say (words: (Node | string)[], isRefusal = false): void {

@@ -1,5 +1,5 @@
 /** The page: two links to the server, and what they feed. */
-import type { FeedMessage, LoopHello, LoopMessage, LoopSample, ProcessFacts } from '../../src/shared/messages.ts'
+import type { FeedMessage, LessonStarted, LoopHello, LoopMessage, LoopSample, ProcessFacts } from '../../src/shared/messages.ts'
 import { find, setText } from './dom.ts'
 import { bytes, duration, milliseconds, plural } from './format.ts'
 import { Lab } from './lab.ts'
@@ -15,21 +15,16 @@ const MAX_RELOAD_MS = 60_000
 
 const { hasProbe, isUnknownHost, version } = document.body.dataset
 const services = new Services()
-const lab = new Lab(hasProbe !== undefined)
-// eslint-disable-next-line no-new -- it lives on its elements
-new Playground(() => lab.sent())
-// A link to a limit opens the list that it is in.
-addEventListener('hashchange', () => {
-  const entry = document.getElementById(location.hash.slice(1))
-  const list = entry?.closest('details')
-  if (!list) return
-  list.open = true
-  entry?.scrollIntoView()
-})
-// By a name that may be a stranger's nothing else here would be answered; the page says so.
+
+// By a name that may be a stranger's only the playground would be answered; the page says so.
 if (isUnknownHost === undefined) watch()
+// eslint-disable-next-line no-new -- it lives on its elements
+else new Playground(() => {}, () => {})
 
 function watch (): void {
+  const lab = new Lab(hasProbe !== undefined)
+  // eslint-disable-next-line no-new -- it lives on its elements
+  new Playground(() => lab.sent(), () => lab.echoed())
   const lessons = new Lessons()
   const wire = new Wire((request) => feedLink.send(request), (event) => lab.yours(event))
   /** This page is about to be loaded again. */
@@ -65,6 +60,11 @@ function watch (): void {
     feedLink.connect()
   })
 
+  function runs (lesson: LessonStarted): void {
+    lab.lessonStarted(lesson)
+    lessons.started(lesson)
+  }
+
   function heardLoop (message: LoopMessage): void {
     if (isStale) return
     switch (message.type) {
@@ -74,8 +74,8 @@ function watch (): void {
           return reload()
         }
         sessionStorage.removeItem(RELOADS)
-        lab.heard(message.at)
-        if (message.lesson) lab.lessonStarted(message.lesson)
+        lab.greeted(message.at)
+        if (message.lesson) runs(message.lesson)
         setText(find('#fact-pid'), String(message.pid))
         setText(find('#fact-node'), message.node)
         services.update(message.services)
@@ -84,12 +84,11 @@ function watch (): void {
         lab.tick(message)
         if (message.services) services.update(message.services)
         if (message.process) showFacts(message.process, message.sample)
-        // Whoever missed the end of a lesson learns of it here.
+        // A viewer who missed the start or the end of a lesson learns of it here.
         if (message.lesson === null) lessons.idle()
+        else if (message.lesson) lessons.started(message.lesson)
         return
-      case 'lesson-started':
-        lab.lessonStarted(message.lesson)
-        return lessons.started(message.lesson)
+      case 'lesson-started': return runs(message.lesson)
       case 'lesson-ended':
         lab.lessonEnded(message.lesson)
         return lessons.ended(message.lesson)

@@ -17,13 +17,17 @@ export class Playground {
   readonly #frames = find('#frames')
   readonly #problem = find('#ws-problem')
   readonly #onSent: () => void
+  readonly #onEcho: () => void
   #socket: WebSocket | undefined
+  /** What waits for the connection. */
+  #waiting: ((socket: WebSocket) => void)[] = []
   /** When every message was sent that is not answered yet: echoes come back in order. */
   #sent: number[] = []
 
-  /** @param onSent told of every message that was sent. */
-  constructor (onSent: () => void) {
+  /** @param onSent called for every message that was sent. @param onEcho called for every answer. */
+  constructor (onSent: () => void, onEcho: () => void) {
     this.#onSent = onSent
+    this.#onEcho = onEcho
     setDisabled(this.#closeButton, true)
     this.#send.addEventListener('submit', (event) => {
       event.preventDefault()
@@ -38,6 +42,7 @@ export class Playground {
   /** The open WebSocket: it is connected when it is first needed, and again after its end. */
   #open (use: (socket: WebSocket) => void): void {
     if (this.#socket?.readyState === WebSocket.OPEN) return use(this.#socket)
+    this.#waiting.push(use)
     if (this.#socket?.readyState === WebSocket.CONNECTING) return
     const socket = new WebSocket(webSocketUrl('ws/echo'))
     socket.binaryType = 'arraybuffer'
@@ -48,9 +53,11 @@ export class Playground {
       setDisabled(this.#closeButton, false)
       setText(this.#state, 'connected')
       this.#frame('←', 'open', undefined, undefined, 'HTTP 101, Switching Protocols')
-      use(socket)
+      for (const waiting of this.#waiting.splice(0)) waiting(socket)
     }
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
+      if (this.#socket !== socket) return
+      this.#onEcho()
       const now = performance.now()
       const isText = typeof data === 'string'
       const content = isText ? new TextEncoder().encode(data) : new Uint8Array(data)
@@ -58,6 +65,8 @@ export class Playground {
       this.#frame('←', isText ? 'text' : 'binary', content.length, sentAt && now - sentAt, preview(content, isText))
     }
     socket.onclose = ({ code, reason }) => {
+      if (this.#socket !== socket) return
+      this.#waiting = []
       setDisabled(this.#closeButton, true)
       const why = `${closeCode(code)}${reason ? `: ${visible(reason)}` : ''}`
       setText(this.#state, `closed with ${why}`)

@@ -1,23 +1,25 @@
 /** What the stage and the chart draw: the probe's pings, the visitor's messages, and the lessons. All times are the server's, in milliseconds. */
-import type { LessonKind, LessonStarted, LoopSample, Ping } from '../../src/shared/messages.ts'
+import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '../../src/shared/messages.ts'
 import type { Transport } from '../../src/shared/transport.ts'
 
 /** The probe's clock: it sends a ping on each lane, whether or not those before were answered. */
 const PING_MS = 100
-/** Pings that are not heard of while the server speaks are none: the probe has gone. */
-const MISSED_MS = 1000
-/** A ping is given up after 5 s; what passed the loop is drawn for a moment longer. */
+/** After so many messages of the server without a ping the probe has gone, and no pings are expected. */
+const MAX_SILENT = 10
+/** How long a dot is kept: a ping is given up after 5 s, and an answered one is drawn for a moment longer. */
 const DOT_MS = 8000
 const MAX_YOURS = 50
 export const MAX_WINDOW_MS = 60_000
 
 /** A message on its way to the loop. */
 export interface Dot {
-  /** When it was sent; of a visitor's, which nobody else knows, when the loop had it. */
+  /** When it was sent. For a visitor's own client, when it arrived: nobody knows when it was sent. */
   readonly at: number
   /** Until it was answered; undefined while that is not known, null where no answer came. */
   readonly ms: number | null | undefined
   readonly isYours: boolean
+  /** Sent by this page's playground, and not heard of in the feed yet. */
+  isFromHere?: boolean
   /** Where it was drawn last, in pixels along its lane. */
   place?: number
 }
@@ -25,7 +27,6 @@ export interface Dot {
 export interface Trip { readonly at: number, readonly ms: number | null }
 
 export interface Band {
-  readonly id: number
   readonly kind: LessonKind
   readonly ms: number
   readonly from: number
@@ -38,6 +39,9 @@ export class Lane {
   dots: Dot[] = []
   trips: Trip[] = []
   #lastSentAt: number | undefined
+  /** The last ping that the message before told of. */
+  #heardUntil = -Infinity
+  #silent = 0
 
   constructor (transport: Transport) {
     this.transport = transport
@@ -52,7 +56,10 @@ export class Lane {
 
   /** Pings that must have been sent by now, though nothing was heard of them: a blocked loop tells this page nothing either. */
   expect (now: number): void {
-    while (this.#lastSentAt !== undefined && this.#lastSentAt + PING_MS <= now) this.#expect(this.#lastSentAt + PING_MS)
+    if (this.#lastSentAt === undefined) return
+    // A hidden page draws nothing, and expects nothing.
+    if (this.#lastSentAt < now - DOT_MS) this.#lastSentAt = now - DOT_MS
+    while (this.#lastSentAt + PING_MS <= now) this.#expect(this.#lastSentAt + PING_MS)
   }
 
   #expect (at: number): void {
@@ -60,19 +67,18 @@ export class Lane {
     this.#lastSentAt = at
   }
 
-  /** @param at when the server spoke. */
-  heard (pings: readonly Ping[], at: number): void {
+  heard (pings: readonly Ping[]): void {
     for (const ping of pings) {
       this.trips.push(ping)
       this.#measured(ping)
     }
     this.trips.sort((a, b) => a.at - b.at)
-    const last = this.trips.at(-1)
-    if (!last) return
-    if (at - last.at > MISSED_MS && pings.length === 0) this.#lastSentAt = undefined
-    // What was expected and never sent.
-    const sentUntil = this.#lastSentAt === undefined ? Infinity : last.at
-    this.dots = this.dots.filter(({ at, ms, isYours }) => ms !== undefined || isYours || at > sentUntil)
+    this.#silent = pings.length > 0 ? 0 : this.#silent + 1
+    const isGone = this.#silent >= MAX_SILENT
+    if (isGone) this.#lastSentAt = undefined
+    // Expected, but never sent. Answers to one turn of the loop may come in two messages.
+    this.dots = this.dots.filter(({ at, ms, isYours }) => ms !== undefined || isYours || (!isGone && at > this.#heardUntil))
+    this.#heardUntil = this.trips.at(-1)?.at ?? -Infinity
   }
 
   #measured ({ at, ms }: Ping): void {
@@ -83,18 +89,28 @@ export class Lane {
     this.#lastSentAt = Math.max(this.#lastSentAt ?? at, at)
   }
 
-  /** The visitor's own client sent something. */
-  yours (at: number, ms: number | undefined): void {
-    if (this.dots.filter(({ isYours }) => isYours).length < MAX_YOURS) this.#add({ at, ms, isYours: true })
+  /** The visitor's own client sent something, and the loop has it. */
+  yours (at: number): void {
+    const fromHere = this.dots.findIndex((dot) => dot.isFromHere)
+    const sent = this.dots[fromHere]
+    if (sent) this.dots[fromHere] = { ...sent, ms: Math.max(0, at - sent.at), isFromHere: false }
+    else this.#addYours({ at, ms: 0, isYours: true })
   }
 
-  /** The loop had what the playground sent before; returns false where that was not so. */
-  yoursArrived (at: number): boolean {
-    const index = this.dots.findIndex(({ isYours, ms }) => isYours && ms === undefined)
-    const sent = this.dots[index]
-    if (!sent) return false
-    this.dots[index] = { ...sent, ms: Math.max(0, at - sent.at) }
-    return true
+  /** This page's playground sent a message. */
+  sent (at: number): void {
+    this.#addYours({ at, ms: undefined, isYours: true, isFromHere: true })
+  }
+
+  /** The playground's first message without an answer has got it. The feed, which knows better when, may be filtered. */
+  echoed (at: number): void {
+    const first = this.dots.findIndex(({ isYours, ms }) => isYours && ms === undefined)
+    const sent = this.dots[first]
+    if (sent) this.dots[first] = { ...sent, ms: Math.max(0, at - sent.at) }
+  }
+
+  #addYours (dot: Dot): void {
+    if (this.dots.filter(({ isYours }) => isYours).length < MAX_YOURS) this.#add(dot)
   }
 
   #add (dot: Dot): void {
@@ -104,8 +120,14 @@ export class Lane {
 
   forget (now: number): void {
     this.dots = this.dots.filter(({ at }) => at > now - DOT_MS)
-    const first = this.trips.findIndex(({ at }) => at > now - MAX_WINDOW_MS)
-    if (first > 0) this.trips.splice(0, first)
+    this.trips = this.trips.filter(({ at }) => at > now - MAX_WINDOW_MS)
+  }
+
+  /** Forgets what has not happened yet by a new clock. */
+  forgetAfter (now: number): void {
+    this.trips = this.trips.filter(({ at }) => at <= now)
+    this.#heardUntil = -Infinity
+    this.lost()
   }
 
   /** Nobody knows what happens now. */
@@ -126,18 +148,31 @@ export class Recording {
   }
 
   heard (pings: readonly Ping[], { at, max }: LoopSample): void {
+    this.bands = this.bands.filter(({ to }) => to === undefined || to > at - MAX_WINDOW_MS)
+    this.delays = this.delays.filter((delay) => delay.at > at - MAX_WINDOW_MS)
     this.delays.push({ at, ms: max })
-    for (const lane of this.lanes) lane.heard(pings.filter(({ transport }) => transport === lane.transport), at)
+    for (const lane of this.lanes) {
+      lane.forget(at)
+      lane.heard(pings.filter(({ transport }) => transport === lane.transport))
+    }
   }
 
-  lessonStarted ({ id, kind, ms, at }: LessonStarted): void {
-    if (this.bands.some((band) => band.id === id)) return
-    this.bands.push({ id, kind, ms, from: at, to: undefined })
+  /** Another link, and perhaps another server with another clock. */
+  restart (now: number): void {
+    this.bands = this.bands.filter(({ from }) => from <= now)
+    this.delays = this.delays.filter(({ at }) => at <= now)
+    for (const lane of this.lanes) lane.forgetAfter(now)
+    this.idle(now)
+  }
+
+  lessonStarted ({ kind, ms, at }: LessonStarted): void {
+    if (this.bands.some(({ from }) => from === at)) return
+    this.bands.push({ kind, ms, from: at, to: undefined })
     for (const lane of this.lanes) lane.restart(at)
   }
 
-  lessonEnded (id: number, to: number): void {
-    this.bands = this.bands.map((band) => band.id === id ? { ...band, to } : band)
+  lessonEnded ({ at, endedAt }: LessonResult): void {
+    this.bands = this.bands.map((band) => band.from === at ? { ...band, to: endedAt } : band)
   }
 
   /** No lesson runs, whether or not its end was heard. */
@@ -145,13 +180,8 @@ export class Recording {
     this.bands = this.bands.map((band) => ({ ...band, to: band.to ?? now }))
   }
 
-  advance (now: number): void {
-    this.bands = this.bands.filter(({ to }) => to === undefined || to > now - MAX_WINDOW_MS)
-    this.delays = this.delays.filter(({ at }) => at > now - MAX_WINDOW_MS)
-    for (const lane of this.lanes) {
-      lane.expect(now)
-      lane.forget(now)
-    }
+  expect (now: number): void {
+    for (const lane of this.lanes) lane.expect(now)
   }
 
   lost (now: number): void {

@@ -2,7 +2,7 @@
 import { LESSONS, PROTOCOLS } from '../../src/shared/names.ts'
 import { Canvas } from './canvas.ts'
 import { find, findAll } from './dom.ts'
-import type { Band, Recording, Trip } from './recording.ts'
+import type { Recording, Trip } from './recording.ts'
 import { DELAY_MS } from './stage.ts'
 
 /** The scale ends a fifth above the length of a lesson: it changes when the visitor chooses another length, and never by itself. */
@@ -146,5 +146,3 @@ export class RoundTrips {
     }
   }
 }
-
-export type { Band }

@@ -17,8 +17,11 @@ export class Services {
     find('.services').addEventListener('click', ({ target }) => {
       const button = (target as Element).closest('button')
       if (button?.classList.contains('copy')) copy(button).catch(() => {})
-      else if (button?.classList.contains('close')) button.closest('.run-result')?.replaceChildren()
-      else if (button?.dataset.run && !isDisabled(button)) run(button).catch(() => {})
+      else if (button?.classList.contains('close')) {
+        const service = button.closest<HTMLElement>('.service')
+        service?.querySelector('.run-result')?.replaceChildren()
+        service?.querySelector<HTMLElement>('.run')?.focus()
+      } else if (button?.dataset.run && !isDisabled(button)) run(button).catch(() => {})
     })
   }
 
@@ -38,6 +41,8 @@ export class Services {
       }
       const state = find('.state', row)
       if (state.classList.contains(service.state)) continue
+      // Its lines, and Run it, are the server's to write.
+      if (state.classList.contains('busy')) location.reload()
       state.className = `state ${service.state}`
       setText(state, stateText(service))
     }
@@ -45,6 +50,11 @@ export class Services {
 }
 
 async function copy (button: HTMLButtonElement): Promise<void> {
+  const label = find('span', button)
+  const say = (text: string) => {
+    setText(label, text)
+    setTimeout(() => setText(label, 'Copy'), COPIED_MS)
+  }
   const code = find('code', button.parentElement ?? document)
   try {
     await navigator.clipboard.writeText(code.textContent ?? '')
@@ -53,13 +63,11 @@ async function copy (button: HTMLButtonElement): Promise<void> {
     const selection = getSelection()
     selection?.selectAllChildren(code)
     if (!document.execCommand('copy')) {
-      setText(button, 'Ctrl-C')
-      return
+      return say('Selected')
     }
     selection?.removeAllRanges()
   }
-  setText(button, 'Copied')
-  setTimeout(() => setText(button, 'Copy'), COPIED_MS)
+  say('Copied')
 }
 
 async function run (button: HTMLButtonElement): Promise<void> {
@@ -76,6 +84,8 @@ async function run (button: HTMLButtonElement): Promise<void> {
   } catch {
     output.replaceChildren(make('p', 'problem', 'The server did not answer.'))
   } finally {
+    // The whole transcript would be too much to be read out.
+    setText(find('.run-said', service), find('.verdict, .problem', output).textContent ?? '')
     setDisabled(button, false)
   }
 }
@@ -123,7 +133,7 @@ function verdict (segments: readonly Segment[], protocol: Transport): string {
       ? `${plural(sent, 'message')} went out, ${received} came back: WebSocket keeps messages apart, over the same TCP.`
       : `${plural(received, 'message')} came without being asked for.`
     case 'udp': return received > 0
-      ? `${plural(sent, 'datagram')} went out, ${received} came back: UDP keeps datagrams apart, and promises none of them that it arrives.`
+      ? `${plural(sent, 'datagram')} went out, ${received} came back: UDP keeps datagrams apart, and does not promise delivery.`
       : `${plural(sent, 'datagram')} went out, and nothing came back: this service only listens.`
     case 'http': return 'HTTP is text over TCP: this is the whole conversation.'
   }

@@ -4,9 +4,9 @@ import { find, findAll, setText } from './dom.ts'
 import { milliseconds } from './format.ts'
 import type { Band, Dot, Lane, Recording } from './recording.ts'
 
-/** A message's way to the loop. Measurements take up to a fifth of a second to come: so long, and a little longer, all of it is drawn late. */
+/** How long a message takes to the loop. Everything is drawn so much later: most measurements have come by then. */
 export const DELAY_MS = 450
-/** Messages that stood still go faster until they have caught up. */
+/** How much faster messages go that have to catch up. */
 const CATCH_UP = 2.5
 /** A shorter wait is none that anybody sees. */
 const WAIT_MS = 30
@@ -111,7 +111,7 @@ export class Stage {
       if (dot.ms === null || (isWaiting && shown - dot.at < WAIT_MS && elapsed === undefined)) continue
       const free = isAnswered ? length + (shown - dot.at - (dot.ms ?? 0)) * speed : Math.min((now - dot.at) * speed, length)
       const place = this.#move(dot, free, isAnswered ? train : limit, elapsed, speed)
-      if (isWaiting && shown - dot.at >= WAIT_MS) waiting++
+      if (waits(dot, shown)) waiting++
       if (isAnswered) train = place - TRAIN_PX
       else limit = place - GAP_PX * Math.exp(-(length - limit) / (length * 0.45))
       if (elapsed === undefined && !isWaiting) continue
@@ -199,13 +199,18 @@ export class Stage {
   still (now: number | undefined): string {
     if (now === undefined) return ''
     const shown = now - DELAY_MS
-    const waiting = this.#recording.lanes.map(({ dots }) => dots.filter(({ at, ms }) => shown - at >= WAIT_MS && (ms === undefined || (ms !== null && shown < at + ms))).length)
+    const waiting = this.#recording.lanes.map(({ dots }) => dots.filter((dot) => waits(dot, shown)).length)
     return `${this.#lessonAt(shown)?.kind} ${waiting.join()}`
   }
 
   #lessonAt (shown: number | undefined): Band | undefined {
     return shown === undefined ? undefined : this.#recording.bands.find(({ from, to, ms }) => shown >= from && shown < (to ?? from + ms))
   }
+}
+
+/** Whether a message waits at the loop, at the moment that is shown. */
+function waits ({ at, ms }: Dot, shown: number): boolean {
+  return shown - at >= WAIT_MS && (ms === undefined || (ms !== null && shown < at + ms))
 }
 
 const turns = (part: number): number => Math.min(1, Math.max(0, part)) * 2 * Math.PI

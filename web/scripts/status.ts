@@ -23,7 +23,7 @@ export class Status {
     this.#root.classList.toggle('lost', !isLive && (lost.length > 0 || this.#root.classList.contains('lost')))
     this.#retryAt = Math.min(...lost.map(({ retryAt }) => retryAt))
     if (isLive) setText(this.#text, 'Live')
-    else if (lost.some(({ isFull }) => isFull)) setText(this.#text, 'The server has as many viewers as it takes.')
+    else if (lost.some(({ isFull }) => isFull)) setText(this.#text, 'The server has no room for another viewer.')
     else if (lost.length > 0) setText(this.#text, 'Connection lost.')
     // While it tries, what it said last stands.
     if (isLive || lost.length > 0) this.#retry.hidden = isLive

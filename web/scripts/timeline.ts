@@ -30,7 +30,6 @@ export class Timeline {
     this.#list.replaceChildren()
     this.#stop.hidden = id === undefined
     if (id === undefined) {
-      setText(this.#about, 'Choose the number of a connection to see its life.')
       return
     }
     if (past[0]?.type !== 'connect') this.#entry('', '', ['began before what is shown here'])

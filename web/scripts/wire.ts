@@ -11,6 +11,8 @@ const MAX_ROWS = 100
 /** Kept beyond what the table shows, so that a connection that is chosen has a past. */
 const MAX_KEPT = 2000
 
+/** How long the list says that events are missing. */
+const NOT_SHOWN_MS = 60_000
 /** The list follows what comes while its end is in sight. */
 const AT_END_PX = 40
 
@@ -26,6 +28,7 @@ export class Wire {
   #follows: number | undefined
   #isPaused = false
   #notShown = 0
+  #notShownAt = 0
   /** Events that the filter would have let through, and all events, since the pause. */
   #whilePaused = 0
   #keptSincePause = 0
@@ -59,6 +62,8 @@ export class Wire {
     }
     if (message.type !== 'events') return
     const { events, dropped } = message
+    if (Date.now() - this.#notShownAt > NOT_SHOWN_MS) this.#notShown = 0
+    if (dropped > 0) this.#notShownAt = Date.now()
     this.#notShown += dropped
     this.#kept.push(...events)
     if (this.#kept.length > MAX_KEPT) this.#kept.splice(0, this.#kept.length - MAX_KEPT)
@@ -139,7 +144,7 @@ export class Wire {
   }
 
   #count (): void {
-    const parts = this.#notShown > 0 ? [`${plural(this.#notShown, 'event')} not shown: more came at once than fit here`] : []
+    const parts = this.#notShown > 0 ? [`${plural(this.#notShown, 'event')} not shown: too many at once`] : []
     if (this.#isPaused) parts.push(`paused: ${this.#whilePaused} since`)
     setText(find('#events-count'), parts.join('; '))
   }

@@ -8,7 +8,7 @@ const CLOSE_CODES: Readonly<Record<number, string>> = {
   1000: 'normal closure',
   1001: 'going away: the page was left, or the server shuts down',
   1002: 'protocol error',
-  1003: 'a kind of data that is not accepted',
+  1003: 'a kind of data that it does not accept',
   1005: 'a close frame without a code',
   1006: 'no close frame: the connection was lost',
   1007: 'a text message that is not UTF-8',
@@ -21,7 +21,7 @@ const CLOSE_CODES: Readonly<Record<number, string>> = {
 
 /** `1000, normal closure`. */
 export function closeCode (code: number): string {
-  const meaning = CLOSE_CODES[code] ?? (code >= 4000 && code < 5000 ? 'a code of the application\'s own' : code >= 3000 && code < 4000 ? 'a code of a library' : undefined)
+  const meaning = CLOSE_CODES[code] ?? (code >= 4000 && code < 5000 ? 'a code of the application' : code >= 3000 && code < 4000 ? 'a code of a library' : undefined)
   return meaning ? `${code}, ${meaning}` : String(code)
 }
 

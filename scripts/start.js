@@ -34,5 +34,8 @@ async function isRunning () {
   return (await Promise.all(hosts.flatMap((host) => ports.map((port) => isOneloop(host, port))))).includes(true)
 }
 
-if (isStale() && !(existsSync('dist/cli.js') && await isRunning())) await import('./build.js')
+if (isStale() && !(existsSync('dist/cli.js') && await isRunning())) {
+  console.error('Building, because a source has changed …')
+  await import('./build.js')
+}
 await import('../dist/cli.js')

@@ -98,7 +98,7 @@ t.test('the server', async (t) => {
     const { code, stdout, stderr } = await run(['serve', '--drain-ms', 'soon'], { env: { HOST: 'localhost' } })
     t.equal(code, 2)
     t.equal(stdout, '')
-    t.match(stderr, /^oneloop: the settings are not right:\n {2}HOST="localhost" from the environment must be [^\n]*\n {2}DRAIN_MS="soon" from --drain-ms must be [^\n]*\n$/)
+    t.match(stderr, /^oneloop: wrong settings:\n {2}HOST="localhost" from the environment must be [^\n]*\n {2}DRAIN_MS="soon" from --drain-ms must be [^\n]*\n$/)
   })
 
   await t.test('a busy port that was set ends it with 1 and no stack', async (t) => {

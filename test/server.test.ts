@@ -72,7 +72,7 @@ t.test('a busy default port is skipped and shown: in the log, the API, the page 
   t.match(rows.find(({ name }) => name === 'echo-once'), { state: 'busy', port, open: 0, total: 0 })
   t.match((await app.inject('/')).body, /port in use: trying again/)
   t.match((await app.inject('/readyz')).statusCode, 200)
-  t.match(startTable(app.endpoints, OWN, true), new RegExp(`echo-once +tcp +${port} +in use by another program, and tried again\\. Or set ECHO_ONCE_PORT`))
+  t.match(startTable(app.endpoints, OWN, true), new RegExp(`echo-once +tcp +${port} +in use by another program; tried again every few seconds\\. Or set ECHO_ONCE_PORT`))
 })
 
 t.test('a service that is off is shown as off', async (t) => {

@@ -37,7 +37,7 @@ function page (endpoints: readonly Endpoint[], isLab: boolean): string {
 
 function row (endpoint: Endpoint): string[] {
   const { name, transport, address, port, state, location: { origin: { variable } } } = endpoint
-  const line = state === 'busy' ? `in use by another program, and tried again. Or set ${variable}` : pasteLine(endpoint, reachable(address))
+  const line = state === 'busy' ? `in use by another program; tried again every few seconds. Or set ${variable}` : pasteLine(endpoint, reachable(address))
   const where = transport === 'websocket' && state !== 'busy' ? `  in ${process.cwd() === ROOT ? 'this folder' : ROOT}` : ''
   return [name, transport === 'websocket' ? 'ws' : transport, String(port), `${line}${where}`]
 }

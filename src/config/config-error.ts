@@ -4,7 +4,7 @@ export class ConfigError extends Error {
   readonly problems: readonly string[]
 
   constructor (problems: readonly string[]) {
-    super(`the settings are not right:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+    super(`wrong settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
     this.name = 'ConfigError'
     this.problems = problems
   }

@@ -13,8 +13,7 @@ export class Lessons {
   readonly #learned = new Set<LessonKind>()
   /** Buttons that were pressed, or refused and not ready again. */
   readonly #resting = new Set<HTMLButtonElement>()
-  /** When the running lesson began; undefined while none runs. */
-  #startedAt: number | undefined
+  #running: LessonStarted | undefined
   /** Concludes a lesson that has ended, once the stage shows its end. */
   #conclude: (() => void) | undefined
 
@@ -28,10 +27,11 @@ export class Lessons {
     }
   }
 
-  started ({ kind, ms, at }: LessonStarted): void {
-    if (at === this.#startedAt) return
+  started (lesson: LessonStarted): void {
+    const { kind, ms, at } = lesson
+    if (at === this.#running?.at) return
     this.#conclude?.()
-    this.#startedAt = at
+    this.#running = lesson
     this.#update()
     showCode(kind)
     say([`${LESSONS[kind]} runs for ${ms} ms …`])
@@ -55,13 +55,16 @@ export class Lessons {
   /** No lesson runs, whether or not its end was heard. */
   idle (): void {
     if (this.#buttons.length === 0 || this.#conclude) return
-    this.#startedAt = undefined
+    this.#running = undefined
     this.#update()
     if (find('#said').textContent?.endsWith('…')) say([])
   }
 
   #update (): void {
-    for (const button of this.#buttons) setDisabled(button, this.#startedAt !== undefined || this.#resting.has(button))
+    for (const button of this.#buttons) {
+      setDisabled(button, this.#running !== undefined || this.#resting.has(button))
+      button.classList.toggle('running', button.dataset.lesson === this.#running?.kind)
+    }
   }
 
   async #press (button: HTMLButtonElement): Promise<void> {

@@ -47,7 +47,7 @@ for _ in $(seq 300); do
 done
 served () { curl -fsS "http://127.0.0.1:$port/" | grep "Welcome to the Tornado framework" >/dev/null; }
 check 'npx oneloop from the tarball, in an empty folder, serves the page' served
-scripted () { curl -fsS "http://127.0.0.1:$port/assets/page.js" | grep /ws/loop >/dev/null; }
+scripted () { curl -fsS "http://127.0.0.1:$port/assets/page.js" | grep ws/loop >/dev/null; }
 check 'and its script' scripted
 kill -TERM "$server"
 wait "$server" || true

@@ -1,7 +1,7 @@
 /** One HTTP client: counts its requests, ends it when it is silent, and closes without losing an answer. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
 import type { Peer } from '../service.ts'
 import type { Connection } from '../traffic/connection.ts'
@@ -33,6 +33,8 @@ export class HttpSession implements Owner {
   held = 0
   /** The last answer was begun: anything the client sends after it is discarded. */
   isEnding = false
+  /** Node.js wanted to end the connection while answers were on their way: see `endAfterAnswers`. */
+  isEndWanted = false
   /** Node.js has stopped reading HTTP: any further answer is the last one. */
   isHandedOver = false
   readonly #client: Client
@@ -50,7 +52,7 @@ export class HttpSession implements Owner {
     this.#limits = limits
     this.connection = connections.open(endpoint, client.peer, this)
     this.#silence = new Silence(client.socket, () => this.#onSilent())
-    Object.assign(client.stream, { [SESSION]: this, destroySoon: linger })
+    Object.assign(client.stream, { [SESSION]: this, destroySoon: linger, end: endAfterAnswers })
   }
 
   /** @param server gets the stream by its 'connection' event, which Node.js documents for this. */
@@ -82,7 +84,10 @@ export class HttpSession implements Owner {
   answered (): void {
     this.requests--
     this.count()
-    if (this.requests === 0) this.#answeredAt = performance.now()
+    if (this.requests === 0) {
+      this.#answeredAt = performance.now()
+      if (this.isEndWanted) this.stream.end()
+    }
     if (!this.#onAnswered || this.requests > this.#onAnswered.left) return
     const { act } = this.#onAnswered
     this.#onAnswered = undefined
@@ -158,6 +163,17 @@ function linger (this: Held): void {
   if (session) session.linger()
   else this.end()
 }
+/**
+ * Node.js ends the connection as soon as it has read the client's FIN. Answers that wait for a client that reads slowly would be
+ * lost: the end waits for them.
+ */
+function endAfterAnswers (this: Held, ...args: unknown[]): Held {
+  const session = this[SESSION]
+  if (session && session.requests > 0 && args.length === 0) session.isEndWanted = true
+  else Duplex.prototype.end.apply(this, args as Parameters<Duplex['end']>)
+  return this
+}
+
 function onEnd (this: Held): void { this[SESSION]?.connection.because('closed by client') }
 function onClose (this: Held): void { this[SESSION]?.onClose() }
 // Handled by 'clientError', which Node.js's server emits, except after an upgrade.

@@ -3,6 +3,8 @@
 const FONT = 'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif'
 export const DOT_PX = 4
 const DIAMOND_PX = 7
+/** A narrower canvas has no room for names beside its rows. */
+const NARROW_PX = 620
 
 export interface TextStyle {
   readonly size?: number
@@ -37,6 +39,10 @@ export class Canvas {
       this.#palette.clear()
       onResize()
     })
+  }
+
+  get isNarrow (): boolean {
+    return this.width < NARROW_PX
   }
 
   /** A colour of the page: `--tcp` as `tcp`. */

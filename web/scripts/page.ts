@@ -15,16 +15,15 @@ const MAX_RELOAD_MS = 60_000
 
 const { hasProbe, isUnknownHost, version } = document.body.dataset
 const services = new Services()
+const playground = new Playground()
 
-// By a name that may be a stranger's only the playground would be answered; the page says so.
+// Under a name that may be a stranger's, the server answers only the playground. The page says so.
 if (isUnknownHost === undefined) watch()
-// eslint-disable-next-line no-new -- it lives on its elements
-else new Playground(() => {}, () => {})
 
 function watch (): void {
   const lab = new Lab(hasProbe !== undefined)
-  // eslint-disable-next-line no-new -- it lives on its elements
-  new Playground(() => lab.sent(), () => lab.echoed())
+  playground.onSent = () => lab.sent()
+  playground.onEcho = () => lab.echoed()
   const lessons = new Lessons()
   const wire = new Wire((request) => feedLink.send(request), (event) => lab.yours(event))
   /** This page is about to be loaded again. */
@@ -103,7 +102,7 @@ function showFacts ({ uptimeS, rss, heapUsed, listening, connected }: ProcessFac
   if (sample) setText(find('#fact-loop'), `${milliseconds(sample.max)} late at most, busy ${Math.round(100 * sample.utilisation)} % of the time`)
 }
 
-/** Whether the server that speaks is such a one as made this page: on another's, lines and buttons would be wrong. */
+/** Whether the server has the version, services and lab that this page was rendered for: otherwise its lines and buttons would be wrong. */
 function isOfThisPage ({ services: told, lanes, version: server }: LoopHello): boolean {
   return services.isSame(told) && server === version && (lanes.length > 0 || hasProbe === undefined)
 }

@@ -16,18 +16,16 @@ export class Playground {
   readonly #closeButton = find<HTMLButtonElement>('#ws-close [type="submit"]')
   readonly #frames = find('#frames')
   readonly #problem = find('#ws-problem')
-  readonly #onSent: () => void
-  readonly #onEcho: () => void
+  /** Called for every message that was sent, and for every answer. */
+  onSent = (): void => {}
+  onEcho = (): void => {}
   #socket: WebSocket | undefined
   /** What waits for the connection. */
   #waiting: ((socket: WebSocket) => void)[] = []
   /** When every message was sent that is not answered yet: echoes come back in order. */
   #sent: number[] = []
 
-  /** @param onSent called for every message that was sent. @param onEcho called for every answer. */
-  constructor (onSent: () => void, onEcho: () => void) {
-    this.#onSent = onSent
-    this.#onEcho = onEcho
+  constructor () {
     setDisabled(this.#closeButton, true)
     this.#send.addEventListener('submit', (event) => {
       event.preventDefault()
@@ -57,7 +55,7 @@ export class Playground {
     }
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
       if (this.#socket !== socket) return
-      this.#onEcho()
+      this.onEcho()
       const now = performance.now()
       const isText = typeof data === 'string'
       const content = isText ? new TextEncoder().encode(data) : new Uint8Array(data)
@@ -91,7 +89,7 @@ export class Playground {
     this.#open((socket) => {
       this.#sent.push(performance.now())
       socket.send(message)
-      this.#onSent()
+      this.onSent()
       const content = typeof message === 'string' ? new TextEncoder().encode(message) : message
       this.#frame('→', kind, content.length, undefined, preview(content, kind === 'text'))
     })

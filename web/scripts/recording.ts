@@ -3,7 +3,7 @@ import type { LessonKind, LessonResult, LessonStarted, LoopSample, Ping } from '
 import type { Transport } from '../../src/shared/transport.ts'
 
 /** The probe's clock: it sends a ping on each lane, whether or not those before were answered. */
-const PING_MS = 100
+export const PING_MS = 100
 /** After so many messages of the server without a ping the probe has gone, and no pings are expected. */
 const MAX_SILENT = 10
 /** How long a dot is kept: a ping is given up after 5 s, and an answered one is drawn for a moment longer. */
@@ -15,7 +15,7 @@ export const MAX_WINDOW_MS = 60_000
 export interface Dot {
   /** When it was sent. For a visitor's own client, when it arrived: nobody knows when it was sent. */
   readonly at: number
-  /** Until it was answered; undefined while that is not known, null where no answer came. */
+  /** Milliseconds to its answer; undefined while that is not known, null if no answer came. */
   readonly ms: number | null | undefined
   readonly isYours: boolean
   /** Sent by this page's playground, and not heard of in the feed yet. */

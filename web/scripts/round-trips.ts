@@ -2,18 +2,16 @@
 import { LESSONS, PROTOCOLS } from '../../src/shared/names.ts'
 import { Canvas } from './canvas.ts'
 import { find, findAll } from './dom.ts'
-import type { Recording, Trip } from './recording.ts'
+import { PING_MS, type Recording, type Trip } from './recording.ts'
 import { DELAY_MS } from './stage.ts'
 
 /** The scale ends a fifth above the length of a lesson: it changes when the visitor chooses another length, and never by itself. */
 const HEADROOM = 1.2
 const SCALE_WITHOUT_LESSONS_MS = 100
-/** Of the scale: a shorter round trip has no peak that is named. */
+/** The value of a peak is shown if it exceeds this part of the scale. */
 const PEAK = 0.2
-const PING_MS = 100
 const HEAD_PX = 24
 const AXIS_PX = 24
-const NARROW_PX = 620
 
 interface Row { readonly name: string, readonly colour: string, readonly trips: readonly Trip[] }
 
@@ -38,8 +36,7 @@ export class RoundTrips {
   /** @param now the server's time; undefined while nobody knows it. */
   draw (now: number | undefined): void {
     const canvas = this.#canvas
-    const { width, height } = canvas
-    const isNarrow = width < NARROW_PX
+    const { width, height, isNarrow } = canvas
     canvas.clear()
     const shown = (now ?? 0) - DELAY_MS
     const seconds = Number(this.#windows.find(({ checked }) => checked)?.value ?? 15)
@@ -86,15 +83,15 @@ export class RoundTrips {
       const name = isNarrow ? LESSONS[kind] : `${LESSONS[kind]} ${ms} ms`
       const style = { size: 12, weight: 650 }
       const nameWidth = canvas.textWidth(name, style)
-      const edge = Math.min(start - 5, free)
-      if (edge < start - 5 || edge - nameWidth < left) {
-        // There is room behind it, as at the window's beginning.
-        if (end + 5 + nameWidth <= free && edge - nameWidth < left) canvas.text(name, end + 5, HEAD_PX / 2 + 2, style)
-        free = Math.min(free, start - 5)
-        continue
+      const edge = start - 5
+      if (edge <= free && edge - nameWidth >= left) {
+        canvas.text(name, edge, HEAD_PX / 2 + 2, { ...style, align: 'right' })
+        free = edge - nameWidth - 8
+      } else {
+        // At the window's beginning there is room only behind it.
+        if (end + 5 + nameWidth <= free) canvas.text(name, end + 5, HEAD_PX / 2 + 2, style)
+        free = Math.min(free, edge)
       }
-      canvas.text(name, edge, HEAD_PX / 2 + 2, { ...style, align: 'right' })
-      free = edge - nameWidth - 8
     }
   }
 

@@ -4,17 +4,16 @@ import { find, findAll, setText } from './dom.ts'
 import { milliseconds } from './format.ts'
 import type { Band, Dot, Lane, Recording } from './recording.ts'
 
-/** How long a message takes to the loop. Everything is drawn so much later: most measurements have come by then. */
+/** How long a message travels to the loop. Everything is drawn this much late, when most measurements have arrived. */
 export const DELAY_MS = 450
 /** How much faster messages go that have to catch up. */
 const CATCH_UP = 2.5
-/** A shorter wait is none that anybody sees. */
+/** Shorter waits are not counted. */
 const WAIT_MS = 30
 /** Between two messages that wait, in pixels; the more there are, the closer they stand. They leave one behind the other, too. */
 const GAP_PX = 13
 const TRAIN_PX = 10
 const VALUE_MS = 500
-const NARROW_PX = 620
 
 interface Way {
   readonly lane: Lane
@@ -30,9 +29,8 @@ export class Stage {
   readonly #recording: Recording
   readonly #canvas: Canvas
   #ways: Way[] = []
-  /** The ring's centre and radius, and where answers begin to leave. */
+  /** The ring's centre and radius. */
   #ring = { x: 0, y: 0, r: 0 }
-  #isNarrow = false
   #drawnAt = 0
   #valuesAt = 0
 
@@ -47,16 +45,16 @@ export class Stage {
   /** Lanes stand where their names stand. */
   #layOut (): void {
     const { width, height } = this.#canvas
-    this.#isNarrow = width < NARROW_PX
+    const { isNarrow } = this.#canvas
     const labels = findAll('.lane-name')
-    const r = this.#isNarrow ? 34 : 46
+    const r = isNarrow ? 34 : 46
     const first = middleOf(labels[0])
     const last = middleOf(labels.at(-1))
-    const below = this.#isNarrow ? 14 : 0
-    const x = Math.round(width * (this.#isNarrow ? 0.6 : 0.62)) + r
+    const below = isNarrow ? 14 : 0
+    const x = Math.round(width * (isNarrow ? 0.6 : 0.62)) + r
     const y = labels.length > 0 ? (first + last) / 2 + below / 2 : height / 2
     this.#ring = { x, y, r }
-    const from = this.#isNarrow ? 12 : (labels[0]?.offsetLeft ?? 0) + (labels[0]?.offsetWidth ?? 0) + 8
+    const from = isNarrow ? 12 : (labels[0]?.offsetLeft ?? 0) + (labels[0]?.offsetWidth ?? 0) + 8
     this.#ways = this.#recording.lanes.flatMap((lane, index) => {
       const label = labels[index]
       if (!label) return []
@@ -107,14 +105,12 @@ export class Stage {
     let train = Infinity
     for (const dot of lane.dots) {
       const isAnswered = typeof dot.ms === 'number' && shown >= dot.at + dot.ms
-      const isWaiting = !isAnswered && shown >= dot.at
-      if (dot.ms === null || (isWaiting && shown - dot.at < WAIT_MS && elapsed === undefined)) continue
+      if (dot.ms === null || (elapsed === undefined && !waits(dot, shown))) continue
       const free = isAnswered ? length + (shown - dot.at - (dot.ms ?? 0)) * speed : Math.min((now - dot.at) * speed, length)
       const place = this.#move(dot, free, isAnswered ? train : limit, elapsed, speed)
       if (waits(dot, shown)) waiting++
       if (isAnswered) train = place - TRAIN_PX
       else limit = place - GAP_PX * Math.exp(-(length - limit) / (length * 0.45))
-      if (elapsed === undefined && !isWaiting) continue
       const colour = dot.isYours ? 'ink' : lane.transport
       const isHollow = dot.ms === undefined
       if (place <= length) {
@@ -151,7 +147,7 @@ export class Stage {
     const gone = band && shown !== undefined ? shown - band.from : 0
     canvas.disc(x, y, r, isBusy ? 'busy' : 'panel', isBusy ? 'busy' : 'line', 5)
     if (band && isBusy) {
-      canvas.text('busy', x, y - 9, { align: 'center', weight: 650, size: this.#isNarrow ? 13 : 15, colour: 'panel' })
+      canvas.text('busy', x, y - 9, { align: 'center', weight: 650, size: canvas.isNarrow ? 13 : 15, colour: 'panel' })
       canvas.text(isCalm ? `${band.ms} ms` : `${Math.round(gone)} ms`, x, y + 10, { align: 'center', size: 13, colour: 'panel' })
       canvas.arc(x, y, r + 7, 0, isCalm ? 2 * Math.PI : turns(gone / band.ms), 3)
       this.#caption('Your code holds the only thread', x)
@@ -161,8 +157,8 @@ export class Stage {
       const turn = isCalm ? 0 : performance.now() / 260
       canvas.arc(x, y, r, turn, turn + 1.1, 5)
     }
-    canvas.text('the loop', x, y - 8, { align: 'center', weight: 650, size: this.#isNarrow ? 12 : 14 })
-    canvas.text(shown === undefined ? 'offline' : '1 thread', x, y + 9, { align: 'center', size: this.#isNarrow ? 10 : 12, colour: 'muted' })
+    canvas.text('the loop', x, y - 8, { align: 'center', weight: 650, size: canvas.isNarrow ? 12 : 14 })
+    canvas.text(shown === undefined ? 'offline' : '1 thread', x, y + 9, { align: 'center', size: canvas.isNarrow ? 10 : 12, colour: 'muted' })
     if (band) this.#drawHelper(band, isCalm ? 1 : gone / band.ms)
   }
 
@@ -171,12 +167,12 @@ export class Stage {
     const canvas = this.#canvas
     const ring = this.#ring
     const words = kind === 'wait' ? 'a timer waits, the loop does not' : 'another thread works'
-    const radius = this.#isNarrow ? 9 : 15
-    const size = this.#isNarrow ? 12 : 13
+    const radius = canvas.isNarrow ? 9 : 15
+    const size = canvas.isNarrow ? 12 : 13
     const width = canvas.textWidth(words, { size, weight: 600 })
-    const y = this.#isNarrow ? canvas.height - 17 : ring.y + ring.r + 30
+    const y = canvas.isNarrow ? canvas.height - 17 : ring.y + ring.r + 30
     const rightmost = canvas.width - 12 - width - radius - 12
-    const left = this.#isNarrow ? rightmost : Math.min(ring.x, rightmost)
+    const left = canvas.isNarrow ? rightmost : Math.min(ring.x, rightmost)
     canvas.disc(left, y, radius, kind === 'worker' ? 'busy' : 'panel', 'ink', 2)
     canvas.arc(left, y, radius + 4, 0, turns(part), 2.5)
     if (kind === 'wait') {
@@ -191,7 +187,7 @@ export class Stage {
 
   #caption (text: string, x: number): void {
     const canvas = this.#canvas
-    if (this.#isNarrow) canvas.text(text, canvas.width - 12, canvas.height - 15, { align: 'right', weight: 600, size: 12 })
+    if (canvas.isNarrow) canvas.text(text, canvas.width - 12, canvas.height - 15, { align: 'right', weight: 600, size: 12 })
     else canvas.text(text, x, this.#ring.y + this.#ring.r + 28, { align: 'center', weight: 600 })
   }
 

@@ -59,10 +59,9 @@ export function describe ({ type, transport, peer, bytes: size = 0, bytesIn = 0,
 function why (reason: string): Words {
   const code = /^close code (\d+)$/.exec(reason)?.[1]
   if (code !== undefined) return [`closed with ${closeCode(Number(code))}`]
-  return isLimit(reason) ? ['ended: ', ...limited(reason)] : [REASONS[reason] ?? `closed: ${reason}`]
+  return LIMIT.test(reason) ? ['ended: ', ...limited(reason)] : [REASONS[reason] ?? `closed: ${reason}`]
 }
 
-const isLimit = (reason: string): boolean => LIMIT.test(reason)
 const LIMIT = /^(?:(.*): )?([A-Z]+(?:_[A-Z]+)+)$/
 
 /** `it sent too much: TCP_MAX_BYTES, 256 MiB`. */

@@ -25,7 +25,9 @@ export function serveCommand (takeOver: () => void): Command {
     const running = await findRunning(config.hosts.map(({ address }) => address), config.ports.http?.ports ?? [])
     if (running) throw new StartError(`already running at ${running}. A second one needs another HTTP_PORT`)
     // Imported here, so that client commands do not load the server's modules.
-    const [{ createLogger }, { logPorts, serve }] = await Promise.all([import('../log/logger.ts'), import('../server.ts')])
+    // One after the other: with too few file descriptors Node.js 20 would report the second failure itself, with a stack.
+    const { createLogger } = await import('../log/logger.ts')
+    const { logPorts, serve } = await import('../server.ts')
     const isTerminal = process.stdout.isTTY === true
     const logger = createLogger(config.logLevel, isTerminal)
     const app = await serve(config, logger, takeOver)
